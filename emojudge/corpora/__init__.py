@@ -1,0 +1,1 @@
+"""One corpus, one file: `LABELS` and `utterances(root)`; see docs/extend.md."""

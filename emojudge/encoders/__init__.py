@@ -1,0 +1,1 @@
+"""One encoder, one file: `open(argument, settings)`; see docs/extend.md."""

@@ -1,0 +1,1 @@
+"""One judge, one file: `open(argument, settings)`; see docs/extend.md."""

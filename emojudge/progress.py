@@ -1,0 +1,27 @@
+"""Progress on standard error, so that standard output holds results only."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def track(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+    """Yield `items` behind a progress bar; silent where standard error is no terminal.
+
+    >>> list(track([1, 2], "Reading"))
+    [1, 2]
+    """
+    if not sys.stderr.isatty():
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import track as bar
+
+    yield from bar(items, description=label, total=total, console=Console(stderr=True), transient=True)
+
+
+def say(message: str) -> None:
+    """One line for the person watching, on standard error."""
+    print(message, file=sys.stderr, flush=True)

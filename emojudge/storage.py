@@ -1,0 +1,170 @@
+"""Files between the stages: JSON, JSON Lines and safetensors, written whole or not at all.
+
+Everything is written under a temporary name in the same folder, flushed to the disk and renamed, so
+that a reader never sees half a file, whatever kills the writer.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from emojudge.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FORMAT = 1
+"""Version of every JSON object we write; a reader refuses a newer one."""
+
+T = TypeVar("T")
+
+
+@contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it takes the place of `path`.
+
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with atomic(folder / "a.txt") as temporary:
+    ...     _ = temporary.write_text("whole")
+    >>> (folder / "a.txt").read_text()
+    'whole'
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """The process's umask: mkstemp makes files private, which a run folder is not meant to be."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Write `content` with our format number first."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps({"format": FORMAT, **content}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Read what `write_json` wrote.
+
+    Raises:
+        DataError: the file is missing, is not a JSON object, or is of a newer format.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist; check the path.") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as JSON ({error}); make it again or restore it.") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{path} holds no JSON object; make it again.")
+    if content.pop("format", FORMAT) != FORMAT:
+        raise DataError(f"{path} was written by another version of EmoJudge (format is not {FORMAT}); make it again.")
+    return content
+
+
+def write_jsonl(path: str | Path, rows: Iterable[Any]) -> int:
+    """Write one dataclass instance or mapping a line; return how many."""
+    count = 0
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as out:
+        for count, row in enumerate(rows, 1):
+            out.write(json.dumps(to_row(row), ensure_ascii=False) + "\n")
+    return count
+
+
+def read_jsonl(path: str | Path, kind: type[T]) -> Iterator[T]:
+    """Read one instance of the dataclass `kind` a line, as it goes.
+
+    Raises:
+        DataError: the file is missing, or a line is no object with the fields of `kind`; the line is named.
+    """
+    try:
+        lines = Path(path).open(encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{path} cannot be opened ({error.strerror}); check the path.") from None
+    with lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                try:
+                    yield kind(**json.loads(line))
+                except (ValueError, TypeError) as error:
+                    raise DataError(f"{path}, line {number}: {error}; correct or remove the line.") from None
+
+
+def to_row(item: Any) -> dict[str, Any]:
+    """A dataclass instance as a mapping, without the fields that hold their empty default.
+
+    >>> from emojudge.types import Prediction
+    >>> to_row(Prediction("a", "audio", {"Sad": 1.0}))
+    {'id': 'a', 'source': 'audio', 'scores': {'Sad': 1.0}}
+    """
+    if isinstance(item, Mapping):
+        return dict(item)
+    keep = {f.name for f in fields(item) if getattr(item, f.name) not in (None, "", {})}
+    return {name: value for name, value in asdict(item).items() if name in keep}
+
+
+def digest(content: Any) -> str:
+    """SHA-256 of anything JSON can hold, the same for the same content.
+
+    >>> digest({"b": 1, "a": 2}) == digest({"a": 2, "b": 1})
+    True
+    """
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def file_digest(path: str | Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_tensors(path: str | Path, arrays: Mapping[str, "np.ndarray"], about: Mapping[str, str] | None = None) -> None:
+    """Write named arrays as one safetensors file with string metadata."""
+    from safetensors.numpy import save_file
+
+    with atomic(path) as temporary:
+        save_file(dict(arrays), temporary, metadata=dict(about or {}))
+
+
+def read_tensors(path: str | Path) -> dict[str, "np.ndarray"]:
+    """Read what `write_tensors` wrote.
+
+    Raises:
+        DataError: the file is missing, cut short, or no safetensors file (a pickle is never opened).
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path} is not a readable safetensors file ({error}); restore it or train again.") from None
