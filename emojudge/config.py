@@ -27,6 +27,8 @@ class Settings(BaseModel):
 
 
 class DataSettings(Settings):
+    """Which corpus, which labels, which splits (paper 3.1)."""
+
     corpus: str = "msp_podcast"
     """Which loader reads it; `emojudge list corpora` names them all (paper 3.1)."""
     root: Path | None = None
@@ -52,6 +54,8 @@ class DataSettings(Settings):
 
 
 class TrainingSettings(Settings):
+    """The training protocol (paper 5), shared by both modalities."""
+
     epochs: Count = 30
     """Paper 5.2: 30 (audio), 15 (text)."""
     learning_rate: Positive = 1e-5
@@ -87,6 +91,8 @@ class TrainingSettings(Settings):
 
 
 class AudioSettings(TrainingSettings):
+    """The audio model (paper 4.2, 4.3)."""
+
     encoder: str = "hf_speech:microsoft/wavlm-large"
     """Paper 4.1."""
     revision: str | None = None
@@ -120,6 +126,8 @@ class AudioSettings(TrainingSettings):
 
 
 class TextSettings(TrainingSettings):
+    """The text model (paper 4.4)."""
+
     encoder: str = "hf_text:FacebookAI/roberta-large"
     """Paper 4.1."""
     revision: str | None = None
@@ -141,6 +149,8 @@ class TextSettings(TrainingSettings):
 
 
 class FusionSettings(Settings):
+    """Late fusion (paper 4.5)."""
+
     low: Positive = 1e-3
     """Smallest C of the search (paper 4.5)."""
     high: Positive = 1e3
@@ -156,6 +166,8 @@ class FusionSettings(Settings):
 
 
 class CueSettings(Settings):
+    """The audio description (paper 4.6)."""
+
     pitch: Literal["swift_f0", "pyin"] = "swift_f0"
     """Pitch tracker; pYIN is the paper's (through librosa), SwiftF0 the more exact (decision 17)."""
     speaker_clips: Count = 20
@@ -163,6 +175,8 @@ class CueSettings(Settings):
 
 
 class JudgeSettings(Settings):
+    """The judge (paper 4.6)."""
+
     judge: str = "none"
     """"none", or "openai:gpt-4", "local", "replay:verdicts.jsonl" … Off unless chosen. The paper: GPT-4 (4.6)."""
     prompt: str = "paper"
@@ -194,6 +208,8 @@ class JudgeSettings(Settings):
 
 
 class EvaluationSettings(Settings):
+    """What is scored, and how sure we are (paper 3.2; intervals are ours)."""
+
     splits: tuple[str, ...] = ("dev", "test")
     """Which splits are scored."""
     resamples: int = Field(1000, ge=0)
@@ -244,7 +260,9 @@ def load_config(path: str | Path | None = None, changes: Sequence[str] = ()) -> 
         try:
             content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise ConfigError(f"There is no file {path}; the experiments that come with EmoJudge are under experiments/.") from None
+            raise ConfigError(
+                f"There is no file {path}; the experiments that come with EmoJudge are under experiments/."
+            ) from None
         except (OSError, ValueError) as error:
             raise ConfigError(f"{path} is not a TOML file that can be read ({error}); correct it.") from None
     for change in changes:
@@ -292,6 +310,8 @@ def all_keys(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
     keys = []
     for name, field in model.model_fields.items():
         kind = field.annotation
-        nested = isinstance(kind, type) and issubclass(kind, BaseModel)
-        keys += all_keys(kind, f"{prefix}{name}.") if nested else [f"{prefix}{name}"]
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            keys += all_keys(kind, f"{prefix}{name}.")
+        else:
+            keys.append(f"{prefix}{name}")
     return keys

@@ -47,7 +47,7 @@ class Part:
         return f"fold-{self.fold}/seed-{self.seed}" if self.fold else f"seed-{self.seed}"
 
     def manifest(self) -> list[Utterance]:
-        """This part's utterances with their splits."""
+        """The utterances with the splits of this part."""
         return list(read_jsonl(self.manifest_file, Utterance))
 
     def model(self, task: str, modality: str) -> Path:
@@ -67,7 +67,7 @@ class Part:
         return self.folder / task / "predictions" / f"{system}.jsonl"
 
     def read_predictions(self, task: str, system: str) -> dict[str, Prediction]:
-        """They are read by utterance id; empty where the system did not run."""
+        """Predictions by utterance id; empty where the system did not run."""
         path = self.predictions(task, system)
         return {row.id: row for row in read_jsonl(path, Prediction)} if path.exists() else {}
 

@@ -94,8 +94,9 @@ def write_jsonl(path: str | Path, rows: Iterable[Any]) -> int:
     """Write one dataclass instance or mapping a line; return how many."""
     count = 0
     with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as out:
-        for count, row in enumerate(rows, 1):
+        for row in rows:
             out.write(json.dumps(to_row(row), ensure_ascii=False) + "\n")
+            count += 1
     return count
 
 
@@ -106,7 +107,7 @@ def read_jsonl(path: str | Path, kind: type[T]) -> Iterator[T]:
         DataError: the file is missing, or a line is no object with the fields of `kind`; the line is named.
     """
     try:
-        lines = Path(path).open(encoding="utf-8")
+        lines = Path(path).open(encoding="utf-8")  # noqa: SIM115 (closed below; only opening is guarded)
     except OSError as error:
         raise DataError(f"{path} cannot be opened ({error.strerror}); check the path.") from None
     with lines:
