@@ -23,8 +23,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from emojudge.config import Config
 from emojudge.errors import DataError
+from emojudge.settings import Config
 from emojudge.storage import read_json, read_jsonl
 from emojudge.types import Prediction, Utterance
 

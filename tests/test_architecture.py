@@ -13,7 +13,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"errors"},
     {"types"},
-    {"config", "registry", "storage", "progress"},
+    {"settings", "registry", "storage", "progress"},
+    {"config"},
     {"runs", "offline"},
     {"corpora", "encoders", "judges", "audio", "splits", "prompts", "metrics", "losses", "layers", "refine"},
     {"manifest", "cues", "cache", "transcripts", "ledger", "models", "fusion", "judging", "compare"},
