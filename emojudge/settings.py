@@ -72,14 +72,16 @@ class TrainingSettings(Settings):
     """Optimiser steps between evaluations, or each epoch, whichever is sooner (paper 5.2; decision 8)."""
     patience: int | None = Field(None, ge=1)
     """Stop after this many evaluations without a better one; None trains to the end, as the paper."""
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Mixed precision where the device has it (paper 5.2)."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Mixed precision (paper 5.2); "auto" is bfloat16 on a GPU and float32 elsewhere."""
     loss: Literal["focal", "cross_entropy"] = "focal"
     """For emotions (paper 5.1); attributes always use the CCC loss."""
     focal_gamma: float = Field(2.0, ge=0)
     """Focusing parameter γ (ours; decision 6)."""
     class_weights: Literal["inverse", "none"] = "inverse"
     """α_c = N / (K n_c), scaled to mean 1 (decision 6)."""
+    scale_frames: bool = False
+    """Centre and scale encoder frames by their training statistics; for frozen encoders (ours)."""
     label_smoothing: Share = 0.0
     """Share of the target spread over all classes (ours: none)."""
     device: str = "auto"

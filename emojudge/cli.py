@@ -1,0 +1,186 @@
+"""The command line: one verb per stage. Each imports its stage when called, so that --help answers at once."""
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from emojudge.errors import EmoJudgeError
+
+app = typer.Typer(
+    name="emojudge",
+    help="Emotion in speech from voice and words, judged by a language model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Source = Annotated[Path, typer.Argument(help="An experiment (TOML), or a run folder.", show_default=False)]
+Run = Annotated[Path, typer.Argument(help="A run folder.", show_default=False)]
+Set = Annotated[list[str] | None, typer.Option("--set", help="Change a setting: section.field=value. May be repeated.")]
+Into = Annotated[Path | None, typer.Option("--into", help="The run folder to fill (default: runs/NAME).")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+
+
+def verb(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Register a verb; an error a user can cause is one sentence on standard error and its exit code."""
+
+    @wraps(function)
+    def guarded(*arguments: Any, **options: Any) -> None:
+        try:
+            code = function(*arguments, **options)
+        except EmoJudgeError as error:
+            print(f"emojudge: {error}", file=sys.stderr)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            print("emojudge: interrupted; run the same command again to go on from here.", file=sys.stderr)
+            raise typer.Exit(130) from None
+        raise typer.Exit(code or 0)
+
+    return app.command(function.__name__.rstrip("_").replace("_", "-"))(guarded)
+
+
+def experiment(source: Path, changes: list[str] | None, into: Path | None = None) -> Any:
+    """The experiment of a TOML file, or of a run folder that exists."""
+    from emojudge.experiment import Experiment
+
+    return Experiment.open(source, changes or [], into)
+
+
+def show(result: Any, as_json: bool) -> None:
+    """Print a result: JSON, or text for people."""
+    if as_json:
+        print(json.dumps(result, ensure_ascii=False, indent=1, default=str))
+    else:
+        from emojudge.display import show_tables
+
+        show_tables(result)
+
+
+@verb
+def run(source: Source, into: Into = None, set: Set = None, json: Json = False) -> int:
+    """Do everything an experiment asks for, from corpus to report; what is done already is skipped."""
+    work = experiment(source, set, into)
+    work.everything()
+    show(work.results(), json)
+    return 1 if work.skipped() else 0
+
+
+@verb
+def prepare(source: Source, into: Into = None, set: Set = None, json: Json = False) -> None:
+    """Read and check a corpus; write its manifest and splits."""
+    work = experiment(source, set, into)
+    work.prepare()
+    show(work.statistics(), json)
+
+
+@verb
+def stats(source: Source, into: Into = None, set: Set = None, json: Json = False) -> None:
+    """Count emotions, speakers and hours per split, as the paper's Table 1."""
+    show(experiment(source, set, into).statistics(), json)
+
+
+@verb
+def cues(run: Run, set: Set = None) -> None:
+    """Measure loudness, pitch, duration and rate, and say them in words."""
+    experiment(run, set).cues(again=True)
+
+
+@verb
+def train(run: Run, system: Annotated[str, typer.Argument(help="audio, text or early.")], set: Set = None) -> None:
+    """Train one model of a prepared run."""
+    experiment(run, set).train(system, again=True)
+
+
+@verb
+def predict(run: Run, system: Annotated[str, typer.Argument(help="audio, text or early.")], set: Set = None) -> None:
+    """Predict every clip outside the training split with one trained model."""
+    experiment(run, set).predict(system, again=True)
+
+
+@verb
+def fuse(run: Run, set: Set = None) -> None:
+    """Fit the fusion on dev predictions and fuse."""
+    experiment(run, set).fuse(again=True)
+
+
+@verb
+def judge(
+    run: Run,
+    set: Set = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count requests, tokens and cost; ask nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """Ask the judge about the clips that judge.ask selects; nothing is asked twice."""
+    work = experiment(run, set)
+    if dry_run:
+        show(work.judge_estimate(), json)
+    else:
+        work.judge(again=True)
+
+
+@verb
+def refine(run: Run, set: Set = None) -> None:
+    """Apply the judge's verdicts under judge.threshold; costs nothing."""
+    experiment(run, set).refine(again=True)
+
+
+@verb
+def evaluate(
+    run: Run,
+    set: Set = None,
+    allow_fitted: Annotated[bool, typer.Option("--allow-fitted", help="Also score clips that the fusion was fitted on.")] = False,
+    json: Json = False,
+) -> None:
+    """Score every system with intervals, and write metrics.json."""
+    work = experiment(run, set)
+    work.evaluate(allow_fitted=allow_fitted, again=True)
+    show(work.results(), json)
+
+
+@verb
+def report(run: Run) -> None:
+    """Write report.html and tables.md."""
+    print(experiment(run, None).report(again=True))
+
+
+@verb
+def say(
+    clip: Annotated[Path, typer.Argument(help="A recording.", show_default=False)],
+    run: Annotated[Path, typer.Option("--run", help="The run whose models speak.")] = Path("runs/demo"),
+    text: Annotated[str | None, typer.Option("--text", help="What is said; without it, it is transcribed.")] = None,
+    set: Set = None,
+    json: Json = False,
+) -> None:
+    """Explain one clip: cues in words, both models, fusion, the judge's verdict and reason, seconds per stage."""
+    from emojudge.pipeline import EmoJudge
+
+    show(EmoJudge.load(run, set or []).predict(clip, text), json)
+
+
+@verb
+def list_(folder: Annotated[str | None, typer.Argument(help="corpora, encoders, judges or prompts.")] = None, json: Json = False) -> None:
+    """Name every corpus, encoder, judge and prompt there is."""
+    from emojudge.catalogue import catalogue
+
+    show(catalogue(folder), json)
+
+
+@verb
+def doctor(json: Json = False) -> int:
+    """Say what is installed, what is missing, and how to get it."""
+    from emojudge.catalogue import doctor
+
+    found = doctor()
+    show(found, json)
+    return 0
+
+
+def main() -> None:
+    """Entry point of the `emojudge` command."""
+    app()

@@ -1,0 +1,113 @@
+"""Model + utterances → predictions, streamed; and where a model's frames come from.
+
+A `Source` gives encoder frames for utterance ids. `CachedFrames` reads those of a frozen encoder from the
+feature cache; `LiveFrames` runs an encoder that is being trained. The model does not see the difference.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from random import Random
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from emojudge.cache import FeatureCache
+from emojudge.models import EmotionModel, Encoder, Frames
+from emojudge.types import Prediction
+
+
+class Source(Protocol):
+    """Frames of utterances."""
+
+    def __call__(self, ids: Sequence[str], random: Random | None = None) -> Frames:
+        """Frames (B, L, T, D) and mask (B, T); with `random`, a random augmented copy of each."""
+
+    def length(self, id: str) -> float:
+        """Something proportional to the length, to batch alike with alike."""
+
+
+class CachedFrames:
+    """Frames of a frozen encoder, memory-mapped.
+
+    `keys` lists the cache keys of each utterance: the clip itself, then its augmented copies.
+    """
+
+    def __init__(self, cache: FeatureCache, keys: Mapping[str, Sequence[str]]) -> None:
+        self.cache, self.keys = cache, keys
+
+    def __call__(self, ids: Sequence[str], random: Random | None = None) -> Frames:
+        """Read and pad."""
+        chosen = [random.choice(self.keys[id]) if random else self.keys[id][0] for id in ids]
+        return pad([self.cache[key] for key in chosen])
+
+    def length(self, id: str) -> float:
+        """Frames."""
+        return self.cache[self.keys[id][0]].shape[1]
+
+
+class LiveFrames:
+    """Frames of an encoder that is being trained, or that is used once.
+
+    `load` gives the waveform or text of an utterance; it is called for each batch, so memory stays bounded.
+    """
+
+    def __init__(self, encoder: Encoder, load: Callable[[str], Any]) -> None:
+        self.encoder, self.load = encoder, load
+
+    def __call__(self, ids: Sequence[str], random: Random | None = None) -> Frames:
+        """Load and encode; gradients flow if the caller lets them."""
+        return self.encoder.encode([self.load(id) for id in ids])
+
+    def length(self, id: str) -> float:
+        """Samples or characters."""
+        return len(self.load(id))
+
+
+def pad(arrays: Sequence[np.ndarray]) -> Frames:
+    """Stack (L, T, D) arrays of several lengths: (B, L, T_max, D) float32 and the mask (B, T_max).
+
+    >>> frames, mask = pad([np.ones((1, 2, 3)), np.ones((1, 4, 3))])
+    >>> frames.shape, mask.sum(1).tolist()
+    (torch.Size([2, 1, 4, 3]), [2, 4])
+    """
+    layers, _, size = arrays[0].shape
+    lengths = [array.shape[1] for array in arrays]
+    frames = torch.zeros(len(arrays), layers, max(lengths), size)
+    for row, array in zip(frames, arrays, strict=True):
+        row[:, : array.shape[1]] = torch.from_numpy(np.asarray(array, dtype=np.float32))
+    return frames, torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)
+
+
+def frames_of(sources: Mapping[str, Source], ids: Sequence[str], device: torch.device, random: Random | None = None) -> dict[str, Frames]:
+    """One batch of every modality, on `device`."""
+    batch = {modality: source(ids, random) for modality, source in sources.items()}
+    return {modality: (frames.to(device), mask.to(device)) for modality, (frames, mask) in batch.items()}
+
+
+def predict(
+    model: EmotionModel, sources: Mapping[str, Source], ids: Iterable[str], system: str, batch_size: int = 32
+) -> Iterator[Prediction]:
+    """Predict `ids`, longest first so that batches hold clips of like length and memory fails at once if it fails.
+
+    Batching changes no score beyond rounding: padded frames are masked out everywhere.
+    """
+    ordered = sorted(ids, key=next(iter(sources.values())).length, reverse=True)
+    device = model.target_mean.device
+    model.eval()
+    with torch.inference_mode():
+        for start in range(0, len(ordered), batch_size):
+            batch = ordered[start : start + batch_size]
+            scores = model.scores(frames_of(sources, batch, device)).cpu().tolist()
+            for id, row in zip(batch, scores, strict=True):
+                yield Prediction(id, system, dict(zip(model.card.outputs, row, strict=True)))
+
+
+def pick_device(name: str) -> torch.device:
+    """ "auto" is a GPU where there is one.
+
+    >>> pick_device("cpu")
+    device(type='cpu')
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    return torch.device(name)

@@ -1,0 +1,154 @@
+"""What stands on an encoder: weighted sum of its layers, pooling over time, and the head (paper 4.3, 4.4)."""
+
+import torch
+from torch import Tensor, nn
+
+
+class LayerSum(nn.Module):
+    """Softmax-weighted sum of encoder layers: (B, L, T, D) → (B, T, D); the weights are learnt.
+
+    >>> LayerSum(3)(torch.ones(2, 3, 5, 4)).shape
+    torch.Size([2, 5, 4])
+    """
+
+    def __init__(self, layers: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(layers))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Sum over L."""
+        return torch.einsum("l,bltd->btd", self.weight.softmax(0), frames)
+
+
+class FrameScale(nn.Module):
+    """Frames less their training mean, over their training deviation, for each layer and dimension (L, 1, D).
+
+    The statistics are set once, by `fit`, and saved with the weights; before that it changes nothing.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, layers: int, size: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(layers, 1, size))
+        self.register_buffer("deviation", torch.ones(layers, 1, size))
+
+    def fit(self, mean: Tensor, deviation: Tensor) -> None:
+        """Set both, each (L, D); a dimension that never varies is only centred."""
+        self.mean.copy_(mean.unsqueeze(1))
+        self.deviation.copy_(torch.where(deviation > 1e-5, deviation, 1.0).unsqueeze(1))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Scale (B, L, T, D)."""
+        return (frames - self.mean) / self.deviation
+
+
+class AttentiveStatistics(nn.Module):
+    """Attentive statistics pooling: weighted mean and deviation over time (paper 4.3; Okabe et al. 2018).
+
+    With A (attention_size × D): e_t = V tanh(A h_t + b), weights softmax over the real frames, for each of
+    `heads` rows of V. (B, T, D), mask (B, T) → (B, 2 · heads · D).
+
+    >>> pool = AttentiveStatistics(size=4, attention_size=3, heads=2)
+    >>> pool(torch.randn(2, 5, 4), torch.ones(2, 5, dtype=torch.bool)).shape
+    torch.Size([2, 16])
+    """
+
+    def __init__(self, size: int, attention_size: int, heads: int = 1) -> None:
+        super().__init__()
+        self.attention = nn.Linear(size, attention_size)
+        self.score = nn.Linear(attention_size, heads, bias=False)
+        self.output_size = 2 * heads * size
+
+    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
+        """Pool the frames where `mask` is true."""
+        scores = self.score(torch.tanh(self.attention(frames)))
+        weights = scores.masked_fill(~mask.unsqueeze(-1), float("-inf")).softmax(1)
+        return weighted_statistics(frames, weights)
+
+    def penalty(self) -> Tensor:
+        """‖A‖², to be scaled by λ and added to the loss (PAPER decision 4)."""
+        return self.attention.weight.square().sum()
+
+
+class MeanStatistics(nn.Module):
+    """Plain mean and deviation over the real frames: (B, T, D) → (B, 2D)."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.output_size = 2 * size
+
+    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
+        """Pool the frames where `mask` is true."""
+        real = mask.unsqueeze(-1).to(frames.dtype)
+        return weighted_statistics(frames, real / real.sum(1, keepdim=True))
+
+
+def weighted_statistics(frames: Tensor, weights: Tensor) -> Tensor:
+    """Mean and deviation of (B, T, D) under weights (B, T, H) that sum to one over T: (B, 2HD).
+
+    >>> even = torch.full((1, 2, 1), 0.5)
+    >>> weighted_statistics(torch.tensor([[[1.0], [3.0]]]), even).tolist()
+    [[2.0, 1.0]]
+    """
+    mean = torch.einsum("bth,btd->bhd", weights, frames)
+    square = torch.einsum("bth,btd->bhd", weights, frames.square())
+    # The floor keeps the square root's gradient finite where all frames are alike.
+    deviation = (square - mean.square()).clamp_min(1e-7).sqrt()
+    return torch.cat([mean.flatten(1), deviation.flatten(1)], dim=1)
+
+
+class FirstToken(nn.Module):
+    """The state of the first token, `<s>` or `[CLS]` (paper 4.4): (B, T, D) → (B, D)."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.output_size = size
+
+    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
+        """Take it; `mask` plays no part."""
+        return frames[:, 0]
+
+
+class MeanToken(nn.Module):
+    """The mean over real tokens, as sentence encoders such as MiniLM are trained to be read: (B, T, D) → (B, D)."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.output_size = size
+
+    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
+        """Average the tokens where `mask` is true."""
+        real = mask.unsqueeze(-1).to(frames.dtype)
+        return (frames * real).sum(1) / real.sum(1).clamp_min(1)
+
+
+class ResidualHead(nn.Module):
+    """Blocks of Linear → LayerNorm → ReLU → Dropout, with a skip wherever widths match, then the output (paper 4.3)."""
+
+    def __init__(self, size: int, hidden: int, blocks: int, outputs: int, dropout: float, residual: bool = True) -> None:
+        super().__init__()
+        widths = [size] + [hidden] * blocks
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Linear(a, b), nn.LayerNorm(b), nn.ReLU(), nn.Dropout(dropout))
+            for a, b in zip(widths, widths[1:], strict=False)
+        )
+        self.residual = residual
+        self.output = nn.Linear(widths[-1], outputs)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """(B, size) → (B, outputs)."""
+        for block in self.blocks:
+            out = block(pooled)
+            pooled = pooled + out if self.residual and out.shape == pooled.shape else out
+        return self.output(pooled)
+
+
+class ClassifierHead(nn.Sequential):
+    """RoBERTa's classification head: dropout → dense → tanh → dropout → output (paper 4.4; PAPER decision 7)."""
+
+    def __init__(self, size: int, hidden: int, outputs: int, dropout: float) -> None:
+        super().__init__(
+            nn.Dropout(dropout), nn.Linear(size, hidden), nn.Tanh(), nn.Dropout(dropout), nn.Linear(hidden, outputs)
+        )

@@ -1,0 +1,188 @@
+"""Audio model, text model and early fusion: encoder → layer sum → pooling → head (paper 4.3, 4.4).
+
+All three are one `EmotionModel`, which has one `Body` for each modality and one head. On disk a model is a
+folder of `config.json` (what it is) and `model.safetensors` (its weights; the encoder's only if it was trained).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from emojudge.errors import ModelError
+from emojudge.layers import (
+    AttentiveStatistics,
+    ClassifierHead,
+    FirstToken,
+    FrameScale,
+    LayerSum,
+    MeanStatistics,
+    MeanToken,
+    ResidualHead,
+)
+from emojudge.settings import AudioSettings, TextSettings
+from emojudge.storage import read_json, read_tensors, write_json, write_tensors
+
+Frames = tuple[Tensor, Tensor]
+"""Encoder output (B, L, T, D) and its mask (B, T), true where frames are real."""
+
+
+class Encoder(Protocol):
+    """What a module under `emojudge/encoders/` opens."""
+
+    modality: str
+    size: int
+    layers: int
+    fingerprint: str
+    module: nn.Module
+
+    def encode(self, batch: Sequence[Any]) -> Frames:
+        """Encode waveforms (1-D float32 at 16 kHz) or texts."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model is: enough to build it again and to refuse what does not fit."""
+
+    task: str
+    outputs: tuple[str, ...]
+    modalities: tuple[str, ...]
+    settings: Mapping[str, Mapping[str, Any]]
+    encoders: Mapping[str, str]
+    shapes: Mapping[str, tuple[int, int]]
+    normaliser: tuple[float, float] = (0.0, 1.0)
+    trained_on: str = ""
+
+    def settings_of(self, modality: str) -> AudioSettings | TextSettings:
+        """The validated settings of one modality."""
+        kind = AudioSettings if modality == "audio" else TextSettings
+        return kind.model_validate(self.settings[modality])
+
+
+class Body(nn.Module):
+    """One modality up to its pooled vector: (scale) → layer sum → pooling.
+
+    `encoder` is part of the weights only where it is trained.
+    """
+
+    def __init__(self, settings: AudioSettings | TextSettings, shape: tuple[int, int], encoder: nn.Module | None = None) -> None:
+        super().__init__()
+        layers, size = shape
+        self.encoder = encoder
+        self.scale = FrameScale(layers, size)
+        self.layer_sum = LayerSum(layers)
+        self.pooling = _pooling(settings, size)
+        self.output_size: int = self.pooling.output_size
+
+    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
+        """(B, L, T, D) → (B, output_size)."""
+        return self.pooling(self.layer_sum(self.scale(frames)), mask)
+
+
+def _pooling(settings: AudioSettings | TextSettings, size: int) -> Any:
+    if isinstance(settings, TextSettings):
+        return FirstToken(size) if settings.pooling == "first" else MeanToken(size)
+    if settings.pooling == "mean_std":
+        return MeanStatistics(size)
+    return AttentiveStatistics(size, settings.attention_size, settings.attention_heads)
+
+
+class EmotionModel(nn.Module):
+    """Logits of emotions, or values of attributes in the corpus's own units, from encoder frames.
+
+    Attributes leave the head standardised and are put back by the training mean and deviation, so that the
+    head starts near the right place whatever the scale (ours).
+    """
+
+    target_mean: Tensor
+    target_deviation: Tensor
+
+    def __init__(self, card: ModelCard, encoders: Mapping[str, nn.Module] | None = None) -> None:
+        super().__init__()
+        self.card = card
+        self.bodies = nn.ModuleDict(
+            {m: Body(card.settings_of(m), card.shapes[m], (encoders or {}).get(m)) for m in card.modalities}
+        )
+        self.head = self._head(sum(int(body.output_size) for body in self.bodies.values()))
+        self.register_buffer("target_mean", torch.zeros(len(card.outputs)))
+        self.register_buffer("target_deviation", torch.ones(len(card.outputs)))
+
+    def _head(self, size: int) -> nn.Module:
+        """The residual head wherever there is audio; text alone has RoBERTa's (paper 4.3, 4.4)."""
+        settings, outputs = self.card.settings_of(self.card.modalities[0]), len(self.card.outputs)
+        if isinstance(settings, AudioSettings):
+            return ResidualHead(size, settings.hidden_size, settings.blocks, outputs, settings.dropout, settings.residual)
+        return ClassifierHead(size, settings.hidden_size or size, outputs, settings.dropout)
+
+    def forward(self, inputs: Mapping[str, Frames]) -> Tensor:
+        """Frames of each modality → (B, outputs)."""
+        pooled = torch.cat([body(*inputs[modality]) for modality, body in self.bodies.items()], dim=1)
+        return self.head(pooled) * self.target_deviation + self.target_mean
+
+    def penalty(self) -> Tensor:
+        """λ‖A‖² of the attention (PAPER decision 4)."""
+        total = self.target_mean.new_zeros(())
+        for modality, body in self.bodies.items():
+            settings = self.card.settings_of(modality)
+            if isinstance(settings, AudioSettings) and isinstance(body.pooling, AttentiveStatistics):
+                total = total + settings.attention_l2 * body.pooling.penalty()
+        return total
+
+    def scores(self, inputs: Mapping[str, Frames]) -> Tensor:
+        """Probabilities of emotions, or values of attributes: (B, outputs)."""
+        out = self(inputs).double()
+        return out.softmax(1) if self.card.task == "emotions" else out
+
+
+def save(model: EmotionModel, folder: str | Path) -> None:
+    """Write the weights, then what they are: a folder with a config.json is complete."""
+    folder = Path(folder)
+    tensors = {name: value.detach().cpu().contiguous().numpy() for name, value in model.state_dict().items()}
+    write_tensors(folder / "model.safetensors", tensors)
+    write_json(folder / "config.json", asdict(model.card))
+
+
+def read_card(folder: str | Path) -> ModelCard:
+    """The card of a saved model.
+
+    Raises:
+        DataError: no such file.
+        ModelError: it lacks a field.
+    """
+    content = read_json(Path(folder) / "config.json")
+    try:
+        content["outputs"], content["modalities"] = tuple(content["outputs"]), tuple(content["modalities"])
+        content["shapes"] = {name: tuple(shape) for name, shape in content["shapes"].items()}
+        return ModelCard(**content)
+    except (KeyError, TypeError) as error:
+        raise ModelError(f"{folder}/config.json does not describe a model of ours ({error}); train it again.") from None
+
+
+def load(folder: str | Path, encoders: Mapping[str, Encoder]) -> EmotionModel:
+    """Build the model in `folder` on `encoders`, one for each of its modalities, and fill in its weights.
+
+    Raises:
+        ModelError: an encoder is not the one it was trained on, or weights are missing or of another shape.
+    """
+    card = read_card(folder)
+    for modality in card.modalities:
+        if encoders[modality].fingerprint != card.encoders[modality]:
+            raise ModelError(
+                f"{folder} was trained on another {modality} encoder than {card.settings[modality]['encoder']} is now; "
+                "use the weights it was trained on, or train it again."
+            )
+    model = EmotionModel(card, trained_encoders(card, encoders))
+    weights = {name: torch.from_numpy(value) for name, value in read_tensors(Path(folder) / "model.safetensors").items()}
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ModelError(f"{folder}/model.safetensors does not fit its config.json ({error}); train it again.") from None
+    return model.eval()
+
+
+def trained_encoders(card: ModelCard, encoders: Mapping[str, Encoder]) -> dict[str, nn.Module]:
+    """The encoder modules that are trained, and so belong to the model's weights."""
+    return {m: encoders[m].module for m in card.modalities if card.settings_of(m).train != "none"}
