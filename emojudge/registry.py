@@ -18,12 +18,13 @@ FOLDERS = {"corpora": "corpus", "encoders": "encoder", "judges": "judge"}
 
 
 def names(folder: str) -> list[str]:
-    """All names in `folder`, sorted.
+    """All names in `folder`, sorted; files that begin with an underscore are parts of others.
 
     >>> "ravdess" in names("corpora")
     True
     """
-    ours = {module.name for module in pkgutil.iter_modules([str(Path(__file__).parent / folder)])}
+    found = {module.name for module in pkgutil.iter_modules([str(Path(__file__).parent / folder)])}
+    ours = {name for name in found if not name.startswith("_")}
     return sorted(ours | {entry.name for entry in entry_points(group=f"emojudge.{folder}")})
 
 

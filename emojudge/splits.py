@@ -1,0 +1,138 @@
+"""Who trains, who chooses, who tests: speaker-disjoint draws, published folds, the paper's balanced Dev-2.
+
+Every draw is seeded, keeps the order of the utterances, and returns new ones with `split` set.
+"""
+
+import warnings
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from emojudge.errors import DataError
+from emojudge.storage import read_json
+from emojudge.types import Utterance
+
+
+def speaker_split(utterances: Sequence[Utterance], shares: tuple[float, float, float], seed: int) -> list[Utterance]:
+    """Draw train, dev and test so that no speaker is in two of them and each has about the classes of the whole.
+
+    `shares` are those of train, dev and test; they are met as closely as whole speakers allow. An
+    utterance without a speaker counts as a speaker of its own.
+
+    Raises:
+        DataError: fewer than three speakers.
+    """
+    groups = _speakers(utterances)
+    if len(set(groups)) < 3:
+        raise DataError(
+            f"A speaker-disjoint split needs at least 3 speakers, not {len(set(groups))}; set data.splits = 'official'."
+        )
+    train, dev, test = (share / sum(shares) for share in shares)
+    splits = np.full(len(utterances), "train", dtype=object)
+    everyone = np.arange(len(utterances))
+    tested = _draw(utterances, groups, everyone, test, seed)
+    splits[tested] = "test"
+    splits[_draw(utterances, groups, np.setdiff1d(everyone, tested), dev / (train + dev), seed)] = "dev"
+    return _with_splits(utterances, splits)
+
+
+def read_folds(path: Path) -> dict[str, set[str]]:
+    """The test members of each fold, from {"folds": {"1": ["Actor_01", ...]}}: speakers, ids or stems of file names.
+
+    Raises:
+        DataError: missing, not JSON, or of another shape.
+    """
+    folds = read_json(path).get("folds")
+    if not isinstance(folds, dict) or not folds or not all(isinstance(test, list) and test for test in folds.values()):
+        raise DataError(f'{path} holds no folds; write it as {{"folds": {{"1": ["a test speaker or id", ...]}}}}.')
+    return {str(name): {str(member) for member in test} for name, test in folds.items()}
+
+
+def apply_fold(utterances: Sequence[Utterance], test: Collection[str], dev_share: float, seed: int) -> list[Utterance]:
+    """Set the splits of one fold: members of `test` test, everyone else trains but for a part that becomes dev.
+
+    That part is drawn by speaker. Where the fold itself has speakers on both sides (EmoDB's published folds), or the
+    speakers are unknown, it is drawn by clip. `dev_share` is its share of what is not test; 0 draws none.
+
+    Raises:
+        DataError: `test` names nobody here.
+    """
+    tested = np.array([bool(names_of(utterance) & set(test)) for utterance in utterances], dtype=bool)
+    if not tested.any():
+        raise DataError(f"No utterance is in the fold of {sorted(test)[0]!r} and others; data.folds belongs to another corpus.")
+    splits = np.where(tested, "test", "train").astype(object)
+    rest = np.flatnonzero(~tested)
+    if dev_share and len(rest):
+        groups = _speakers(utterances)
+        shared = set(groups[tested]) & set(groups[rest]) or len(set(groups[rest])) < 2
+        splits[_draw(utterances, np.arange(len(utterances)) if shared else groups, rest, dev_share, seed)] = "dev"
+    return _with_splits(utterances, splits)
+
+
+def names_of(utterance: Utterance) -> set[str]:
+    """What a fold may call an utterance: its speaker, its id, or the stem of its recording.
+
+    >>> sorted(names_of(Utterance("b1", audio="wav/03a01Fa.wav", speaker="03")))
+    ['03', '03a01Fa', 'b1']
+    """
+    names = {utterance.id}
+    if utterance.speaker:
+        names.add(utterance.speaker)
+    if utterance.audio:
+        names.add(Path(utterance.audio).stem)
+    return names
+
+
+def balanced_draw(utterances: Sequence[Utterance], per_class: int, seed: int) -> list[Utterance]:
+    """Draw `per_class` utterances of each emotion, as the paper's Dev-2 was held out from dev (3.1; decision 13).
+
+    Raises:
+        DataError: an emotion has fewer.
+    """
+    chosen: set[int] = set()
+    random = np.random.default_rng(seed)
+    for emotion in sorted({utterance.emotion for utterance in utterances if utterance.emotion}):
+        members = [number for number, utterance in enumerate(utterances) if utterance.emotion == emotion]
+        if len(members) < per_class:
+            raise DataError(f"A balanced draw of {per_class} is not possible: {emotion} has {len(members)} clips; draw fewer.")
+        chosen |= set(random.choice(members, per_class, replace=False).tolist())
+    return [utterance for number, utterance in enumerate(utterances) if number in chosen]
+
+
+def _speakers(utterances: Sequence[Utterance]) -> np.ndarray:
+    """A number for each utterance's speaker; those without one have a number of their own."""
+    numbers: dict[tuple[str, str], int] = {}
+    keys = [("speaker", u.speaker) if u.speaker else ("utterance", str(n)) for n, u in enumerate(utterances)]
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys])
+
+
+def _draw(utterances: Sequence[Utterance], groups: np.ndarray, among: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Indices of about `share` of `among`, in whole groups, stratified by emotion.
+
+    The share is met as m of n folds, n at most 10 and at most the number of groups.
+    """
+    members = groups[among]
+    count = len(np.unique(members))
+    if count < 2:
+        return among[:0]
+    wanted = Fraction(min(share, 1 - 1e-6)).limit_denominator(min(10, count))
+    taken, folds = max(wanted.numerator, 1), max(wanted.denominator, 2)
+    if taken >= folds:
+        taken, folds = min(10, count) - 1, min(10, count)
+    emotions = np.array([utterances[index].emotion or "" for index in among])
+    if np.unique(emotions, return_counts=True)[1].max() < folds:
+        emotions[:] = ""  # too few of each class to spread over the folds
+    kind = StratifiedKFold if count == len(among) else StratifiedGroupKFold  # the first is fast where groups are single clips
+    folded = kind(folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a rare class need not be in every fold
+        parts = [part for _, part in folded.split(among, emotions, members)]
+    return among[np.sort(np.concatenate(parts[:taken]))]
+
+
+def _with_splits(utterances: Sequence[Utterance], splits: np.ndarray) -> list[Utterance]:
+    return [replace(utterance, split=str(split)) for utterance, split in zip(utterances, splits, strict=True)]
