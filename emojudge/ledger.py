@@ -1,0 +1,167 @@
+"""What the judge was asked and what it answered, in SQLite: nothing is asked twice, nothing is lost.
+
+A request is written down before it is sent, and an answer before it is used; each is on the disk (WAL with
+`synchronous=FULL`) when the call returns. One process writes at a time. A request that was on its way when a process was
+killed has an intent and no answer: it is asked again.
+"""
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from emojudge.answers import Reply
+from emojudge.errors import DataError, EmoJudgeError, JudgeError
+from emojudge.prompts import Prompt
+from emojudge.storage import write_jsonl
+from emojudge.types import Verdict
+
+MIGRATIONS = (
+    """
+    CREATE TABLE requests (
+      key TEXT PRIMARY KEY, id TEXT NOT NULL, judge TEXT NOT NULL, prompt_id TEXT NOT NULL, shown TEXT NOT NULL,
+      labels TEXT NOT NULL, temperature REAL NOT NULL, confidence_from TEXT NOT NULL, cut INTEGER NOT NULL,
+      asked_at REAL NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE answers (
+      key TEXT PRIMARY KEY REFERENCES requests, outcome TEXT NOT NULL, label TEXT, confidence REAL NOT NULL,
+      probabilities TEXT NOT NULL, reason TEXT NOT NULL, model TEXT NOT NULL, tokens_in INTEGER NOT NULL,
+      tokens_out INTEGER NOT NULL, seconds REAL NOT NULL, note TEXT NOT NULL, answered_at REAL NOT NULL
+    ) WITHOUT ROWID;
+    """,
+)
+"""Each is applied once, in order; `PRAGMA user_version` counts them."""
+
+_VERDICT = """
+    SELECT r.id, a.label, a.probabilities, a.confidence, a.reason, r.judge, a.key, a.outcome
+    FROM answers a JOIN requests r USING (key)
+"""
+
+
+class Ledger:
+    """An open ledger; close it, or use it in a `with`.
+
+    >>> import tempfile
+    >>> with Ledger(Path(tempfile.mkdtemp()) / "ledger.sqlite") as ledger:
+    ...     ledger.find("no such key") is None, ledger.totals()["answers"]
+    (True, 0)
+
+    Raises:
+        JudgeError: another process has it open.
+        DataError: it is no ledger, is damaged, or was written by a newer version.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._base = sqlite3.connect(self.path, timeout=0, isolation_level=None)
+        try:
+            # Exclusive before WAL: the lock is held until we close or die, so a second writer finds out at once.
+            self._base.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._base.execute("PRAGMA journal_mode = WAL")
+            self._base.execute("PRAGMA synchronous = FULL")
+            with self._transaction():
+                self._migrate()
+        except sqlite3.Error as error:
+            self.close()
+            raise _explain(self.path, error) from None
+        except EmoJudgeError:
+            self.close()
+            raise
+
+    def _migrate(self) -> None:
+        """Bring an older ledger, or an empty one, to the present tables; one transaction, held by the caller."""
+        version = self._base.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(MIGRATIONS):
+            raise DataError(f"{self.path} was written by a newer EmoJudge (tables {version}); update, or use another folder.")
+        for statements in MIGRATIONS[version:]:
+            for statement in filter(str.strip, statements.split(";")):
+                self._base.execute(statement)
+        self._base.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+    def find(self, key: str) -> Verdict | None:
+        """The answer to a request, if it has one that counts; one that failed on the way ("error") may be asked again."""
+        row = self._base.execute(f"{_VERDICT} WHERE a.key = ? AND a.outcome != 'error'", (key,)).fetchone()  # noqa: S608
+        return _verdict(row) if row else None
+
+    def intend(self, prompts: Mapping[str, Prompt], judge: str) -> None:
+        """Write down, in one transaction, the requests that are about to be sent, by key."""
+        now = time.time()
+        rows = [
+            (key, p.id, judge, p.prompt_id, p.shown, ", ".join(p.labels), p.temperature, p.confidence_from, p.cut, now)
+            for key, p in prompts.items()
+        ]
+        with self._transaction():
+            self._base.executemany(
+                "INSERT INTO requests VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET asked_at = excluded.asked_at", rows
+            )
+
+    def record(self, reply: Reply) -> None:
+        """Write down an answer; a later one takes the place of an error, never of an answer."""
+        v = reply.verdict
+        told = (reply.model, reply.tokens_in, reply.tokens_out, reply.seconds, reply.note, time.time())
+        row = (v.key, v.outcome, v.label, v.confidence, json.dumps(dict(v.probabilities)), v.reason, *told)
+        with self._transaction():
+            self._base.execute("DELETE FROM answers WHERE key = ? AND outcome = 'error'", (v.key,))
+            self._base.execute("INSERT INTO answers VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING", row)
+
+    def verdicts(self) -> Iterator[Verdict]:
+        """Every answer that counts, one at a time, by key."""
+        for row in self._base.execute(f"{_VERDICT} WHERE a.outcome != 'error' ORDER BY a.key"):  # noqa: S608
+            yield _verdict(row)
+
+    def export(self, path: str | Path) -> int:
+        """Write every answer as a line that the judge `replay` reads; return how many."""
+        return write_jsonl(path, self.verdicts())
+
+    def totals(self) -> dict[str, float]:
+        """Requests, answers that count, errors, tokens and seconds so far."""
+        requests = self._base.execute("SELECT count(*) FROM requests").fetchone()[0]
+        answers, errors, *used = self._base.execute(
+            "SELECT total(outcome != 'error'), total(outcome = 'error'), total(tokens_in), total(tokens_out), total(seconds)"
+            " FROM answers"
+        ).fetchone()
+        whole = (requests, int(answers), int(errors), int(used[0]), int(used[1]))
+        return dict(zip(("requests", "answers", "errors", "tokens_in", "tokens_out"), whole, strict=True), seconds=used[2])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All of it on the disk, or none of it."""
+        try:
+            self._base.execute("BEGIN IMMEDIATE")
+            yield
+            self._base.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise _explain(self.path, error) from None
+        finally:
+            if self._base.in_transaction:
+                self._base.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Let the next process in."""
+        self._base.close()
+
+    def __enter__(self) -> "Ledger":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def _verdict(row: tuple[Any, ...]) -> Verdict:
+    """A row of `_VERDICT`, whose columns are the fields of Verdict."""
+    utterance, label, probabilities, *rest = row
+    return Verdict(utterance, label, json.loads(probabilities), *rest)
+
+
+def _explain(path: Path, error: sqlite3.Error) -> EmoJudgeError:
+    """What SQLite met, as a sentence."""
+    if "locked" in str(error) or "busy" in str(error):
+        return JudgeError(f"{path} is in use by another EmoJudge process; wait until it ends, or stop it.")
+    if isinstance(error, sqlite3.OperationalError):
+        return JudgeError(f"{path} cannot be written ({error}); free the disk or correct its permissions.")
+    return DataError(f"{path} is damaged or no ledger ({error}); restore it, or move it away and judge again.")

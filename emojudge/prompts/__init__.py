@@ -1,0 +1,8 @@
+"""What the judge is shown: versioned texts (`*.toml`) and the code that fills them. Pure text, nothing heavy.
+
+A new prompt is a new file in this folder; `judge.prompt` names it by its stem.
+"""
+
+from emojudge.prompts.prompts import Prompt, build
+
+__all__ = ["Prompt", "build"]

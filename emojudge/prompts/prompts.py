@@ -1,0 +1,170 @@
+"""Cues, transcript and predicted label → the messages a judge reads (paper 4.6; PAPER decisions 16, 18, 19).
+
+What is right is never an argument here, so no request can depend on it.
+"""
+
+import json
+import random
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from emojudge.errors import UnknownName
+from emojudge.prompts.cleaning import clean, cut, quote
+from emojudge.prompts.voice import describe
+from emojudge.settings import JudgeSettings
+from emojudge.storage import digest
+from emojudge.types import Cues
+
+Message = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One request about one utterance, complete but for the model that will answer it.
+
+    `labels` are in the order in which they are shown. `schema` is the JSON Schema of the answer, None where one word
+    is wanted. `prompt_id` names the text and its version, as "paper@1f2e3d4c". `cut` says that the transcript was longer.
+    """
+
+    id: str
+    messages: tuple[Message, ...]
+    schema: Mapping[str, Any] | None
+    prompt_id: str
+    labels: tuple[str, ...]
+    shown: str
+    temperature: float
+    confidence_from: str
+    seed: int
+    cut: bool = False
+
+    def key(self, judge: str) -> str:
+        """The request's digest: equal for the same words to the same judge, whatever the utterance is called."""
+        asked = (self.messages, self.schema, self.prompt_id, self.temperature, self.confidence_from, self.seed)
+        return digest([judge, *asked])
+
+
+def build(
+    utterance_id: str,
+    text: str | None,
+    cues: Cues,
+    shown: str,
+    labels: Sequence[str],
+    settings: JudgeSettings,
+    gender: str | None = None,
+) -> Prompt:
+    """Fill the prompt that `settings.prompt` names.
+
+    Args:
+        utterance_id: goes into the result, not into the messages.
+        text: transcript; None and "" mean that there is none.
+        cues: the voice, measured.
+        shown: the predicted label that is to be judged.
+        labels: allowed answers.
+        settings: prompt, threshold, `confidence_from`, `max_characters` and `seed` are used.
+        gender: told only with `settings.speaker_cues`.
+
+    >>> prompt = build("a", "I won!", Cues("a", 1.2), "Sad", ("Sad", "Happy"), JudgeSettings())
+    >>> prompt.messages[-2]["content"].splitlines()[1]
+    '{"transcript": "I won!"}'
+
+    Raises:
+        UnknownName: no prompt goes by that name.
+    """
+    template, version = _template(settings.prompt)
+    words, was_cut = cut(clean(text or ""), settings.max_characters)
+    voice = describe(cues, gender if settings.speaker_cues else None)
+    seed = digest([version, settings.seed, words, voice, shown, list(labels)])
+    order = random.Random(seed).sample(list(labels), len(labels))
+    form = "word" if settings.confidence_from == "logprobs" else "json"
+    fill = {"threshold": f"{settings.threshold * 100:g}"}
+    return Prompt(
+        id=utterance_id,
+        messages=(
+            {"role": "system", "content": Template(template["system"]).substitute(fill)},
+            *_examples(template, labels, form, fill),
+            *_turn(template, form, fill, (words, voice, shown), order, _boundary(seed, words)),
+        ),
+        schema=schema(order) if form == "json" else None,
+        prompt_id=f"{settings.prompt}@{version[:8]}",
+        labels=tuple(order),
+        shown=shown,
+        temperature=settings.temperature,
+        confidence_from=settings.confidence_from,
+        seed=settings.seed,
+        cut=was_cut,
+    )
+
+
+def schema(labels: Sequence[str]) -> dict[str, Any]:
+    """JSON Schema of an answer, strict: reason, a percentage per label, the label, and its confidence in percent."""
+    percent = {"type": "integer", "minimum": 0, "maximum": 100}
+    return _object(
+        reason={"type": "string"},
+        probabilities=_object(**dict.fromkeys(labels, percent)),
+        label={"type": "string", "enum": list(labels)},
+        confidence=percent,
+    )
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    """An object with exactly these properties, in this order."""
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+@cache
+def _template(name: str) -> tuple[dict[str, Any], str]:
+    """A prompt file and the digest of its content."""
+    folder = Path(__file__).parent
+    known = sorted(path.stem for path in folder.glob("*.toml"))
+    if name not in known:
+        raise UnknownName(f"There is no prompt {name!r}; there are {', '.join(known)}.")
+    template = tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8"))
+    return template, digest(template)
+
+
+def _boundary(seed: str, words: str) -> str:
+    """Marks where the transcript begins and ends; it hangs on the words themselves, so they cannot contain it."""
+    boundary = digest(seed)[:16]
+    return boundary if boundary not in words.casefold() else _boundary(digest(seed), words)
+
+
+def _turn(
+    template: Mapping[str, Any],
+    form: str,
+    fill: Mapping[str, str],
+    clip: tuple[str, str, str],
+    order: Sequence[str],
+    boundary: str,
+) -> list[Message]:
+    """The transcript in a message of its own, then the question."""
+    words, voice, shown = clip
+    data = f'{boundary}\n{{"transcript": {quote(words)}}}\n{boundary}'
+    values = dict(fill, boundary=boundary, voice=voice, shown=shown, labels=", ".join(order))
+    question = Template(template["question"] + template["answer"][form]).substitute(values).strip()
+    return [{"role": "user", "content": data}, {"role": "user", "content": question}]
+
+
+def _examples(template: Mapping[str, Any], labels: Sequence[str], form: str, fill: Mapping[str, str]) -> list[Message]:
+    """Made-up clips with their answers, as far as they use allowed labels; the same for each request, so they cache."""
+    messages: list[Message] = []
+    for number, example in enumerate(template.get("examples", ())):
+        if {example["shown"], example["label"]} <= set(labels):
+            clip = (example["transcript"], example["voice"].strip(), example["shown"])
+            messages += _turn(template, form, fill, clip, labels, digest(number)[:16])
+            answer = example["label"] if form == "word" else _example_answer(example, labels)
+            messages.append({"role": "assistant", "content": answer})
+    return messages
+
+
+def _example_answer(example: Mapping[str, Any], labels: Sequence[str]) -> str:
+    """An example's answer in the shape of `schema`; what its label leaves is spread over the others."""
+    sure = example["confidence"]
+    rest = (100 - sure) // max(1, len(labels) - 1)
+    probabilities = {label: sure if label == example["label"] else rest for label in labels}
+    answer = {"reason": example["reason"], "probabilities": probabilities, "label": example["label"], "confidence": sure}
+    return json.dumps(answer, ensure_ascii=False)
