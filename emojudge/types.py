@@ -98,7 +98,7 @@ class Verdict:
     """
 
     id: str
-    label: str | None
+    label: str | None = None
     probabilities: Mapping[str, float] = field(default_factory=dict)
     confidence: float = 0.0
     reason: str = ""

@@ -20,9 +20,11 @@ LAYERS = [
     {"answers"},
     {"corpora", "encoders", "judges", "audio", "splits", "metrics", "losses", "layers", "refine"},
     {"manifest", "cues", "cache", "transcripts", "ledger", "models", "fusion", "judging", "compare"},
-    {"inference", "evaluation"},
+    {"inference", "aligned"},
+    {"evaluation"},
+    {"tables", "figures", "narrative", "examples"},
     {"training"},
-    {"pipeline", "report", "tables", "figures", "cards", "engines"},
+    {"pipeline", "report", "cards", "engines"},
     {"experiment"},
     {"cli", "web"},
 ]

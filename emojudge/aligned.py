@@ -1,0 +1,167 @@
+"""Predictions beside the truth, and the guards before anything is scored.
+
+Two things are refused here: scores on clips that a system was fitted on (`LeakageError`), and systems
+whose labels are not the experiment's (`ModelError`).
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from emojudge.errors import DataError, LeakageError, ModelError
+from emojudge.runs import SYSTEMS, Part, RunFolder
+from emojudge.settings import Config
+from emojudge.storage import read_json
+from emojudge.types import ATTRIBUTES, Prediction, Utterance
+
+FITTED_ON_TRAIN = ("audio", "text", "early")
+"""Systems whose weights have seen the training split; the others are fitted on what fusion.json lists."""
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """One system on the N labelled clips of one part and split that it predicted.
+
+    `names` are the K labels or attributes. Emotions: `gold` and `predicted` are N labels, `scores` (N, K)
+    probabilities. Attributes: `values` are the true (N, K) and `scores` the predicted ones.
+    """
+
+    names: tuple[str, ...]
+    ids: tuple[str, ...]
+    clusters: tuple[str, ...]
+    scores: np.ndarray
+    gold: tuple[str, ...] = ()
+    predicted: tuple[str, ...] = ()
+    values: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class PartResults:
+    """Everything one part of a run holds for one task."""
+
+    part: Part
+    task: str
+    config: Config
+    utterances: Mapping[str, Utterance]
+    predictions: Mapping[str, Mapping[str, Prediction]]
+
+    def unlabelled(self, split: str) -> list[Utterance]:
+        """The clips of `split` that cannot be scored: nobody knows the answer."""
+        return [u for u in self.utterances.values() if u.split == split and not self._labelled(u)]
+
+    def labelled(self, split: str) -> list[Utterance]:
+        """The clips of `split` that can be scored."""
+        return [u for u in self.utterances.values() if u.split == split and self._labelled(u)]
+
+    def _labelled(self, utterance: Utterance) -> bool:
+        if self.task == "emotions":
+            return utterance.emotion is not None
+        return bool(self.names) and set(self.names) <= utterance.attributes.keys()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The labels, or the attributes that the systems predict."""
+        if self.task == "emotions":
+            return self.config.data.labels
+        first = next((p for rows in self.predictions.values() for p in rows.values()), None)
+        return tuple(name for name in ATTRIBUTES if first and name in first.scores)
+
+    def align(self, system: str, split: str, only: Collection[str] | None = None) -> Aligned:
+        """`system` beside the truth on `split`, or on those of its clips whose ids are in `only`."""
+        predictions = self.predictions[system]
+        clips = [u for u in self.labelled(split) if u.id in predictions and (only is None or u.id in only)]
+        rows = [predictions[u.id] for u in clips]
+        emotions = self.task == "emotions"
+        return Aligned(
+            names=self.names,
+            ids=tuple(u.id for u in clips),
+            clusters=tuple(self._cluster(u) for u in clips),
+            scores=self._array([row.scores for row in rows]),
+            gold=tuple(str(u.emotion) for u in clips) if emotions else (),
+            predicted=tuple(row.label for row in rows) if emotions else (),
+            values=None if emotions else self._array([u.attributes for u in clips]),
+        )
+
+    def _array(self, rows: Sequence[Mapping[str, float]]) -> np.ndarray:
+        """(N, K) numbers by name."""
+        return np.array([[row[name] for name in self.names] for row in rows], dtype=float).reshape(-1, len(self.names))
+
+    def _cluster(self, utterance: Utterance) -> str:
+        """What is resampled: the speaker; a clip whose speaker is unknown stands for itself."""
+        if self.config.evaluation.cluster == "speaker" and utterance.speaker:
+            return f"speaker {utterance.speaker}"
+        return f"clip {utterance.id}"
+
+
+def read_results(run: RunFolder, task: str) -> list[PartResults]:
+    """Read every part's manifest and predictions.
+
+    Raises:
+        DataError: a system has run on some parts only.
+        ModelError: a system's labels are not the experiment's.
+    """
+    results = []
+    for part in run.parts():
+        predictions = {system: rows for system in SYSTEMS if (rows := part.read_predictions(task, system))}
+        results.append(PartResults(part, task, run.config, {u.id: u for u in part.manifest()}, predictions))
+    _check_complete(results)
+    for result in results:
+        _check_names(result)
+    return results
+
+
+def _check_complete(results: Sequence[PartResults]) -> None:
+    for system in {name for result in results for name in result.predictions}:
+        missing = [result.part.name for result in results if system not in result.predictions]
+        if missing:
+            raise DataError(
+                f"There are no {system} predictions for {missing[0]} ({len(missing)} of {len(results)} parts lack them); "
+                "finish the run with: emojudge run"
+            )
+
+
+def _check_names(result: PartResults) -> None:
+    """All systems must speak of the same labels, or their scores would mean different things."""
+    names = set(result.names)
+    for system, rows in result.predictions.items():
+        for row in rows.values():
+            if row.scores.keys() != names:
+                raise ModelError(
+                    f"{result.part.predictions(result.task, system)} scores {', '.join(row.scores)} for {row.id}, "
+                    f"not {', '.join(result.names)}; predict again with the models of this run."
+                )
+    if result.task == "emotions":
+        strange = sorted({u.emotion for u in result.utterances.values() if u.emotion} - names)
+        if strange:
+            raise ModelError(
+                f"{result.part.manifest_file} has clips labelled {strange[0]!r}, which is not among data.labels; "
+                "prepare the data again or add the label."
+            )
+
+
+def check_unfitted(result: PartResults, system: str, split: str) -> None:
+    """Refuse `split` where `system` was fitted on some of it.
+
+    `fusion.json` names the ids the fusion was `fitted_on`, and those whose stored predictions are
+    nevertheless out-of-fold (`cross_fitted`). The judge passes fused labels on, so it inherits them.
+
+    Raises:
+        LeakageError: the score would be taken on what was fitted.
+    """
+    if system in FITTED_ON_TRAIN:
+        if split == "train":
+            raise LeakageError(
+                f"The {system} model was trained on the train split, so a score there says nothing; "
+                "leave it out of evaluation.splits or allow fitted clips."
+            )
+        return
+    path = result.part.fusion(result.task)
+    about = read_json(path) if path.exists() else {}
+    seen = set(about.get("fitted_on", ())) - set(about.get("cross_fitted", ()))
+    leaked = [u.id for u in result.labelled(split) if u.id in seen and u.id in result.predictions[system]]
+    if leaked:
+        raise LeakageError(
+            f"{len(leaked)} clips of the {split} split (as {leaked[0]}) were used to fit the fusion of {result.part.name}, "
+            f"so the {system} score there would flatter; leave {split!r} out of evaluation.splits or allow fitted clips."
+        )
