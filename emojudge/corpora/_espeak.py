@@ -20,7 +20,7 @@ LEVEL_DBFS = -26.0
 """RMS of a clip of gain 0."""
 
 _SYNCHRONOUS, _NO_EXIT, _UTF8 = 2, 0x8000, 1
-_PARAMETERS = {"rate": 1, "pitch": 3, "range": 4}
+_PARAMETERS = {"rate": 1, "pitch": 3, "range": 4, "gap": 7}
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
@@ -58,6 +58,7 @@ class Speaker:
 def record(clip: Mapping[str, Any], speaker: Speaker) -> np.ndarray:
     """The clip at 16 kHz as 16-bit samples, at its level and with its noise."""
     voice = soxr.resample(speaker.speak(clip["text"], clip["voice"], clip), speaker.rate, RATE)
+    voice[1:] -= clip["tilt"] * voice[:-1]
     voice *= 10 ** ((LEVEL_DBFS + clip["gain_db"]) / 20) / np.sqrt(np.mean(voice**2))
     noise = np.random.RandomState(clip["noise_seed"]).standard_normal(len(voice))  # its stream never changes, unlike Generator's
     noise *= np.sqrt(np.mean(voice**2)) * 10 ** (-clip["snr_db"] / 20)

@@ -16,7 +16,7 @@ PARTS = {"train": (0.0, 0.6), "dev": (0.6, 0.8), "test": (0.8, 1.0)}
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One clip to be spoken. `rate` is in words a minute, `pitch` and `range` are espeak's 0-100."""
+    """One clip to be spoken. `rate` is in words a minute, `pitch` and `range` are espeak's 0-100, `gap` is in 10 ms."""
 
     id: str
     speaker: str
@@ -29,6 +29,8 @@ class Clip:
     rate: int
     pitch: int
     range: int
+    gap: int
+    tilt: float
     gain_db: float
     snr_db: float
     noise_seed: int
@@ -68,9 +70,8 @@ def _speaker(
     draw.shuffle(emotions)  # so that a clip's number does not tell its emotion
     for number, emotion in enumerate(emotions, 1):
         said, text = _sentence(draw, emotion, split, sentences)
-        centre, spread = material()["emotions"][emotion], material()["spread"]
-        shift = {"rate": (centre["rate"] - 1) * strength, **{key: centre[key] * strength for key in ("pitch", "range", "gain")}}
-        shift = {key: value + draw.gauss(0, spread[key]) for key, value in shift.items()}
+        centre, spread = material()["emotions"][emotion]["prosody"], material()["spread"]
+        shift = {key: centre[key] * strength + draw.gauss(0, spread[key]) for key in spread}
         yield Clip(
             id=f"{name}_{number:02d}",
             speaker=name,
@@ -80,11 +81,13 @@ def _speaker(
             text=text,
             attributes=_attributes(draw, emotion, said, shift),
             voice=voice,
-            rate=round(165 * (1 + habit["rate"] + shift["rate"])),
+            rate=round(185 * (1 + habit["rate"] + shift["rate"])),
             pitch=_bounded(45 + habit["pitch"] + shift["pitch"]),
             range=_bounded(45 + habit["range"] + shift["range"]),
+            gap=round(max(shift["gap"], 0)),
+            tilt=round(shift["tilt"], 3),
             gain_db=round(habit["gain"] + shift["gain"], 2),
-            snr_db=round(draw.uniform(8, 35), 1),
+            snr_db=round(draw.uniform(15, 40), 1),
             noise_seed=draw.randrange(2**31),
         )
 
@@ -97,13 +100,14 @@ def _sentence(draw: random.Random, emotion: str, split: str, sentences: Mapping[
     said = draw.choices(meanings, (shares["carry"], shares["contradict"], shares["plain"]))[0]
     low, high = (round(part * len(sentences[said])) for part in PARTS[split])
     fill = {slot: draw.choice(words) for slot, words in material()["fill"].items()}
-    text = draw.choice(sentences[said][low:high]).format(**fill)
+    opener = draw.choice(material()["openers"][said]) + " " if draw.random() < shares["opener"] else ""
+    text = opener + draw.choice(sentences[said][low:high]).format(**fill)
     return said, text[0].upper() + text[1:]
 
 
 def _attributes(draw: random.Random, emotion: str, said: str, shift: Mapping[str, float]) -> dict[str, float]:
     """Valence follows the words as much as the emotion, arousal the voice, dominance both; on 1-7."""
-    own, words = material()["emotions"][emotion], material()["emotions"][said]
+    own, words = (material()["emotions"][name]["attributes"] for name in (emotion, said))
     effort = (shift["rate"] / 0.2 + shift["range"] / 25 + shift["gain"] / 6) / 3
     values = {
         "valence": 0.55 * own["valence"] + 0.45 * words["valence"],

@@ -2,11 +2,12 @@
 
 Source: made here from `synthetic.toml` by espeak-ng (https://github.com/espeak-ng/espeak-ng, GPL-3, through the
 package `espeakng_loader`). Licence: the sentences are ours, as the rest of EmoJudge. Speakers: 24 voices, 12 of them
-female; 14 train, 5 dev, 5 test. 576 clips of 1-4 s, 16 kHz, 22 minutes.
+female; 14 train, 5 dev, 5 test. 576 clips of 0.7-6 s (median 2.4), 16 kHz, 25 minutes.
 
-How it was made: rate, pitch, range and loudness are drawn around a centre for each emotion, wide enough to overlap;
-55 % of the sentences carry the emotion, 10 % another, 35 % none, and no split shares a sentence with another. Valence
-follows the words as much as the emotion, arousal follows the voice, dominance both.
+How it was made: rate, pitch, range, loudness, sharpness and pauses are drawn around a centre for each emotion, and
+overlap; white noise is added. 62 % of the sentences carry the emotion, 8 % another, 30 % none, and no split shares a
+sentence with another (short openers are shared). Valence follows the words nearly as much as the emotion, arousal the
+voice, dominance both.
 
 Traps: see `NOTICE`. The recordings are the same, byte for byte, on machines of one kind; another processor or another
 espeak may round differently.
