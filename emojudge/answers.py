@@ -72,7 +72,7 @@ def read(completion: Mapping[str, Any], prompt: Prompt, judge: str) -> Verdict:
     >>> from emojudge.prompts import build
     >>> from emojudge.settings import JudgeSettings
     >>> from emojudge.types import Cues
-    >>> prompt = build("a", "Hurray!", Cues("a", 1.0), "Sad", ("Sad", "Happy"), JudgeSettings())
+    >>> prompt = build("a", "Hurray!", Cues("a", 1.0), shown="Sad", labels=("Sad", "Happy"), settings=JudgeSettings())
     >>> message = {"content": '{"label": "happy", "confidence": 93}'}
     >>> verdict = read({"choices": [{"message": message, "finish_reason": "stop"}]}, prompt, "local")
     >>> verdict.label, verdict.confidence, verdict.outcome
@@ -127,9 +127,9 @@ def _object(content: Any) -> Any:
 
 
 def match(label: str, allowed: Sequence[str]) -> str | None:
-    """The allowed label that `label` is, whatever its case and width.
+    r"""The allowed label that `label` is, whatever its case and width.
 
-    >>> match(" ｓａｄ\\n", ("Sad", "Happy")), match("sadness", ("Sad", "Happy"))
+    >>> match(" ｓａｄ\n", ("Sad", "Happy")), match("sadness", ("Sad", "Happy"))
     ('Sad', None)
     """
     return {_fold(name): name for name in allowed}.get(_fold(label))

@@ -85,7 +85,7 @@ class Ledger:
 
     def find(self, key: str) -> Verdict | None:
         """The answer to a request, if it has one that counts; one that failed on the way ("error") may be asked again."""
-        row = self._base.execute(f"{_VERDICT} WHERE a.key = ? AND a.outcome != 'error'", (key,)).fetchone()  # noqa: S608
+        row = self._base.execute(f"{_VERDICT} WHERE a.key = ? AND a.outcome != 'error'", (key,)).fetchone()
         return _verdict(row) if row else None
 
     def intend(self, prompts: Mapping[str, Prompt], judge: str) -> None:
@@ -111,7 +111,7 @@ class Ledger:
 
     def verdicts(self) -> Iterator[Verdict]:
         """Every answer that counts, one at a time, by key."""
-        for row in self._base.execute(f"{_VERDICT} WHERE a.outcome != 'error' ORDER BY a.key"):  # noqa: S608
+        for row in self._base.execute(f"{_VERDICT} WHERE a.outcome != 'error' ORDER BY a.key"):
             yield _verdict(row)
 
     def export(self, path: str | Path) -> int:

@@ -19,9 +19,9 @@ _CHAT_TOKEN = re.compile(r"[<>]|\[(?=/?[A-Z_]{3,})")
 
 
 def clean(text: str) -> str:
-    """Drop what cannot be seen; white space of any kind becomes one space.
+    r"""Drop what cannot be seen; white space of any kind becomes one space.
 
-    >>> clean("I am\\u202e fine\\x00,\\r\\n  really\\u200b.")
+    >>> clean("I am\u202e fine\x00,\r\n  really\u200b.")
     'I am fine, really.'
     """
     spaced = re.sub(r"\s+", " ", text)

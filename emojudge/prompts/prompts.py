@@ -52,6 +52,7 @@ def build(
     utterance_id: str,
     text: str | None,
     cues: Cues,
+    *,
     shown: str,
     labels: Sequence[str],
     settings: JudgeSettings,
@@ -68,7 +69,7 @@ def build(
         settings: prompt, threshold, `confidence_from`, `max_characters` and `seed` are used.
         gender: told only with `settings.speaker_cues`.
 
-    >>> prompt = build("a", "I won!", Cues("a", 1.2), "Sad", ("Sad", "Happy"), JudgeSettings())
+    >>> prompt = build("a", "I won!", Cues("a", 1.2), shown="Sad", labels=("Sad", "Happy"), settings=JudgeSettings())
     >>> prompt.messages[-2]["content"].splitlines()[1]
     '{"transcript": "I won!"}'
 
@@ -81,13 +82,13 @@ def build(
     seed = digest([version, settings.seed, words, voice, shown, list(labels)])
     order = random.Random(seed).sample(list(labels), len(labels))
     form = "word" if settings.confidence_from == "logprobs" else "json"
-    fill = {"threshold": f"{settings.threshold * 100:g}"}
+    system = Template(template["system"]).substitute(threshold=f"{settings.threshold * 100:g}")
     return Prompt(
         id=utterance_id,
         messages=(
-            {"role": "system", "content": Template(template["system"]).substitute(fill)},
-            *_examples(template, labels, form, fill),
-            *_turn(template, form, fill, (words, voice, shown), order, _boundary(seed, words)),
+            {"role": "system", "content": system.strip()},
+            *_examples(template, labels, form),
+            *_turn(template, form, (words, voice, shown), order, _boundary(seed, words)),
         ),
         schema=schema(order) if form == "json" else None,
         prompt_id=f"{settings.prompt}@{version[:8]}",
@@ -134,28 +135,23 @@ def _boundary(seed: str, words: str) -> str:
 
 
 def _turn(
-    template: Mapping[str, Any],
-    form: str,
-    fill: Mapping[str, str],
-    clip: tuple[str, str, str],
-    order: Sequence[str],
-    boundary: str,
+    template: Mapping[str, Any], form: str, clip: tuple[str, str, str], order: Sequence[str], boundary: str
 ) -> list[Message]:
     """The transcript in a message of its own, then the question."""
     words, voice, shown = clip
     data = f'{boundary}\n{{"transcript": {quote(words)}}}\n{boundary}'
-    values = dict(fill, boundary=boundary, voice=voice, shown=shown, labels=", ".join(order))
+    values = dict(boundary=boundary, voice=voice, shown=shown, labels=", ".join(order))
     question = Template(template["question"] + template["answer"][form]).substitute(values).strip()
     return [{"role": "user", "content": data}, {"role": "user", "content": question}]
 
 
-def _examples(template: Mapping[str, Any], labels: Sequence[str], form: str, fill: Mapping[str, str]) -> list[Message]:
+def _examples(template: Mapping[str, Any], labels: Sequence[str], form: str) -> list[Message]:
     """Made-up clips with their answers, as far as they use allowed labels; the same for each request, so they cache."""
     messages: list[Message] = []
     for number, example in enumerate(template.get("examples", ())):
         if {example["shown"], example["label"]} <= set(labels):
             clip = (example["transcript"], example["voice"].strip(), example["shown"])
-            messages += _turn(template, form, fill, clip, labels, digest(number)[:16])
+            messages += _turn(template, form, clip, labels, digest(number)[:16])
             answer = example["label"] if form == "word" else _example_answer(example, labels)
             messages.append({"role": "assistant", "content": answer})
     return messages
