@@ -21,7 +21,7 @@ LAYERS = [
     {"inference", "aligned"},
     {"evaluation"},
     {"tables", "figures", "judged"},
-    {"narrative"},
+    {"narrative", "exhibits"},
     {"training"},
     {"pipeline", "report", "cards", "engines"},
     {"experiment"},
