@@ -96,6 +96,17 @@ def shown_to_judge(systems: Sequence[str]) -> str:
     return next(system for system in ("fusion", "early", "audio", "text", "judge") if system in systems)
 
 
+def find(rows: Sequence[Row], system: str, metric: str, where: tuple[str, str], name: str = "") -> Row | None:
+    """The whole run's row for a system, metric, (task, split) and class, if it has a value.
+
+    >>> about = {"system": "audio", "metric": "uar", "task": "emotions", "split": "test", "class": "", "part": ""}
+    >>> find([about | {"value": 0.5}], "audio", "uar", ("emotions", "test"))["value"]
+    0.5
+    """
+    about = {"system": system, "metric": metric, "task": where[0], "split": where[1], "class": name, "part": ""}
+    return next((row for row in rows if row["value"] is not None and about.items() <= row.items()), None)
+
+
 class _Sheet:
     """Makes the rows of one task and split, over all parts."""
 

@@ -180,7 +180,7 @@ def write_judge(part, labelled, scores, rng):
     for person, audio, text, fused in zip(labelled, *scores.values(), strict=True):
         if person.split != "test":
             continue
-        label, note = EMOTIONS[fused.argmax()], "kept_not_asked"
+        label, note = EMOTIONS[fused.argmax()], "not_asked"
         if audio.argmax() != text.argmax():
             answer = person.emotion if rng.random() < 0.5 else str(rng.choice([label, label, *EMOTIONS]))
             sure = float(np.clip(rng.normal(0.78 if answer == person.emotion else 0.7, 0.13), 0, 1).round(2))
@@ -192,7 +192,7 @@ def write_judge(part, labelled, scores, rng):
             label = answer if changed else label
         rest = dict(zip(EMOTIONS, fused.round(5).tolist(), strict=True))
         if label != EMOTIONS[fused.argmax()]:
-            rest = {name: 1.0 if name == label else 0.0 for name in EMOTIONS}
+            rest[label] = rest[EMOTIONS[fused.argmax()]] + 1e-6
         predictions.append(Prediction(person.id, "judge", rest, note))
     write_jsonl(part.verdicts("emotions"), verdicts)
     write_jsonl(part.predictions("emotions", "judge"), predictions)

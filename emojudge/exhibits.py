@@ -1,0 +1,192 @@
+"""What the report shows of one task: the ladder of systems, differences, classes, confusions, the judge.
+
+Everything is plain data with positions in percent; the template only places it.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from emojudge.aligned import PartResults
+from emojudge.evaluation import PAIRS, Row, find
+from emojudge.figures import confidence_histogram, threshold_sweep
+from emojudge.judged import Judged, examples, judged_clips, sweep
+from emojudge.metrics import confusion
+from emojudge.settings import Config
+from emojudge.tables import METRICS, SHORT, number, published, system_name, systems
+from emojudge.types import ATTRIBUTES, Cues
+
+HEADLINE = {"emotions": ("macro_f1", ""), "attributes": ("ccc", "mean")}
+"""The score each task is ranked by: metric and class."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A horizontal axis from `low` to `high` with a few round ticks."""
+
+    low: float
+    high: float
+    step: float
+
+    @classmethod
+    def around(cls, values: Sequence[float]) -> "Scale":
+        """An axis of three to eight ticks that holds all `values`.
+
+        >>> Scale.around([0.43, 0.71]).ticks
+        [0.4, 0.5, 0.6, 0.7, 0.8]
+        """
+        span = max(max(values) - min(values), 0.02)
+        step = next(step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, math.inf) if span / step <= 6)
+        return cls(math.floor(min(values) / step) * step, math.ceil(max(values) / step) * step, step)
+
+    @property
+    def ticks(self) -> list[float]:
+        """Where the lines go."""
+        return [round(self.low + k * self.step, 6) for k in range(round((self.high - self.low) / self.step) + 1)]
+
+    def at(self, value: float | None) -> float | None:
+        """Percent from the left."""
+        return None if value is None else round(100 * (value - self.low) / (self.high - self.low), 2)
+
+    def marks(self, row: Row) -> dict[str, Any]:
+        """Where a row's value and interval lie."""
+        return {"at": self.at(row["value"]), "from": self.at(row["low"]), "to": self.at(row["high"])}
+
+    def axis(self) -> list[dict[str, Any]]:
+        """Ticks with their places."""
+        return [{"at": self.at(tick), "text": f"{tick:.2f}".removesuffix("0")} for tick in self.ticks]
+
+
+def ladder(config: Config, rows: Sequence[Row], task: str, split: str) -> dict[str, Any]:
+    """Every system with its interval on one axis, published ones below."""
+    metric, name = HEADLINE[task]
+    key = f"{metric}.{name}" if name else metric
+    ours = [(system, row) for system in systems(rows, task, split) if (row := find(rows, system, metric, (task, split), name))]
+    others = [row for row in published(config, task, split) if key in row["scores"]]
+    ends = [value for _, row in ours for value in (row["low"], row["value"], row["high"]) if value is not None]
+    scale = Scale.around(ends + [row["scores"][key] for row in others])
+    columns = (
+        ["uar", "accuracy"] if task == "emotions" else [n for n in ATTRIBUTES if find(rows, ours[0][0], "ccc", (task, split), n)]
+    )
+    lines = []
+    for system, row in ours:
+        where = [(c, "") if task == "emotions" else ("ccc", c) for c in columns]
+        cells = [number(find(rows, system, m, (task, split), c)) for m, c in where]
+        detail = system_name(config, system).removeprefix(SHORT[system]).strip(" ()")
+        about = {"system": system, "name": SHORT[system], "detail": detail, "value": number(row), "cells": cells}
+        lines.append(about | scale.marks(row) | {"span": span(row)})
+    for row in others:
+        prefix = "" if task == "emotions" else "ccc."
+        cells = [f"{row['scores'][prefix + c]:.3f}" if prefix + c in row["scores"] else "–" for c in columns]
+        value = row["scores"][key]
+        lines.append(
+            {
+                "system": "",
+                "name": row["system"],
+                "detail": "",
+                "value": f"{value:.3f}",
+                "cells": cells,
+                "at": scale.at(value),
+                "span": "",
+            }
+        )
+    headers = ["Macro-F1" if task == "emotions" else "Mean CCC", *(METRICS.get(c, c.capitalize()) for c in columns)]
+    sources = list(dict.fromkeys(row["source"] for row in others))
+    return {"axis": scale.axis(), "rows": lines, "headers": headers, "sources": sources, "n": ours[0][1]["n"]}
+
+
+def span(row: Row) -> str:
+    """The interval as printed."""
+    return "" if row["low"] is None else f"{row['low']:.3f} – {row['high']:.3f}"
+
+
+def forest(config: Config, rows: Sequence[Row], task: str, split: str) -> dict[str, Any] | None:
+    """Paired differences around zero."""
+    metric, name = ("macro_f1_difference", "") if task == "emotions" else ("ccc_difference", "mean")
+    found = [row for a, b in PAIRS if (row := find(rows, f"{a}-{b}", metric, (task, split), name))]
+    if not found:
+        return None
+    scale = Scale.around([0.0, *(v for row in found for v in (row["low"], row["value"], row["high"]) if v is not None)])
+    lines = [{"system": row["system"].split("-")[0], "row": row} | scale.marks(row) for row in found]
+    return {"axis": scale.axis(), "zero": scale.at(0.0), "rows": lines}
+
+
+def class_bars(config: Config, rows: Sequence[Row], split: str) -> dict[str, Any]:
+    """F1 of each label by each system."""
+    where = ("emotions", split)
+    present = systems(rows, *where)
+    lines = []
+    for label in config.data.labels:
+        cells = [
+            {"system": s, "row": find(rows, s, "f1", where, label), "recall": find(rows, s, "recall", where, label)}
+            for s in present
+        ]
+        lines.append({"label": label, "cells": cells})
+    return {"systems": [(s, SHORT[s]) for s in present], "rows": lines}
+
+
+def confusions(results: Sequence[PartResults], split: str, present: Sequence[str]) -> list[dict[str, Any]]:
+    """One matrix a system, with shares of the true label; folds are pooled, of the first seed."""
+    first = [r for r in results if r.part.seed == results[0].part.seed and r.labelled(split)]
+    made = []
+    for system in present:
+        aligned = [r.align(system, split) for r in first]
+        counts = np.sum([confusion(a.gold, a.predicted, a.names) for a in aligned], axis=0)
+        shares = counts / counts.sum(-1, keepdims=True).clip(1)
+        cells = [
+            [{"n": int(n), "share": float(s)} for n, s in zip(*pair, strict=True)] for pair in zip(counts, shares, strict=True)
+        ]
+        made.append({"system": system, "name": SHORT[system], "labels": aligned[0].names, "rows": cells})
+    return made
+
+
+def judge_exhibit(
+    config: Config, rows: Sequence[Row], results: Sequence[PartResults], split: str, cues: dict[str, Cues]
+) -> dict[str, Any]:
+    """Counts, plots and examples of what the judge did on `split`."""
+    clips = judged_clips(results, split)
+    counts = {
+        name: row["value"]
+        for name in ("asked", "helped", "harmed", "moved")
+        if (row := find(rows, "judge", name, ("emotions", split)))
+    }
+    coverage = find(rows, "judge", "coverage", ("emotions", split))
+    answered = [clip for clip in clips if clip.verdict.outcome == "ok"]
+    figures = []
+    if answered:
+        right = [clip.verdict.label == clip.utterance.emotion for clip in answered]
+        figures.append(confidence_histogram([clip.verdict.confidence for clip in answered], right, config.judge.threshold))
+        figures.append(threshold_sweep(sweep(results, split), config.judge.threshold))
+    return {
+        "counts": counts,
+        "changed": sum(counts.values()) - counts.get("asked", 0),
+        "coverage": coverage["value"] if coverage else 0,
+        "n": coverage["n"] if coverage else 0,
+        "figures": figures,
+        "unusable": len(clips) - len(answered),
+        "examples": [_example(clip, cues.get(clip.utterance.id)) for clip in examples(clips)],
+    }
+
+
+_VOICE = {
+    "loudness_lufs": "loudness",
+    "rms_dbfs": "amplitude",
+    "f0_median_hz": "pitch",
+    "f0_range_semitones": "pitch range",
+    "rate": "speaking rate",
+}
+"""Measures of the voice that are told in words."""
+
+
+def _example(clip: Judged, cues: Cues | None) -> dict[str, Any]:
+    """One clip as a card."""
+    words = [(name, cues.words[key]) for key, name in _VOICE.items() if cues and key in cues.words]
+    gold, answer = str(clip.utterance.emotion), clip.verdict.label
+    steps: list[tuple[str, str | None, bool]] = [
+        (name.capitalize(), label, label == gold) for name, label in clip.opinions.items()
+    ]
+    steps += [("Shown", clip.shown, clip.shown == gold), ("Judge", answer, answer == gold)]
+    return {"clip": clip, "words": words, "seconds": cues.seconds if cues else None, "steps": steps, "gold": gold}

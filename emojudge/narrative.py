@@ -1,0 +1,101 @@
+"""Results in plain words, so that a report can be read without knowing what a confidence interval is for."""
+
+from collections.abc import Sequence
+
+from emojudge.evaluation import Row, find
+from emojudge.runs import RunFolder
+from emojudge.settings import Config
+from emojudge.tables import SHORT, systems
+
+
+def main_split(config: Config, rows: Sequence[Row], task: str) -> str | None:
+    """The split a reader cares for: test where it was scored, else the last that was."""
+    scored = [split for split in config.evaluation.splits if systems(rows, task, split)]
+    return "test" if "test" in scored else scored[-1] if scored else None
+
+
+def verdict(run: RunFolder, rows: Sequence[Row]) -> str:
+    """The whole run in a sentence or two."""
+    sentences = []
+    for task in run.config.tasks:
+        split = main_split(run.config, rows, task)
+        present = [s for s in systems(rows, task, split) if s != "judge"] if split else []
+        if split and present:
+            sentences.append(_how_good(rows, present[-1], (task, split)))
+    judge = judge_sentence(run.config, rows)
+    return " ".join([*sentences, judge]) if sentences else "Nothing could be scored: no clip of these splits has a known answer."
+
+
+def _how_good(rows: Sequence[Row], system: str, where: tuple[str, str]) -> str:
+    """What the most joint unjudged system achieves."""
+    doer = {"audio": "The voice alone", "text": "The text alone"}.get(system, "Voice and text together")
+    verb, follow = ("gives", "follows") if system in ("audio", "text") else ("give", "follow")
+    if where[0] == "emotions":
+        right, score = find(rows, system, "accuracy", where), find(rows, system, "macro_f1", where)
+        if right and score:
+            share = f"{right['value']:.0%} of {score['n']:,} {where[1]} clips".replace("%", " %")
+            return f"{doer} {verb} {share} their right emotion (macro-F1 {_with_interval(score)})."
+    score = find(rows, system, "ccc", where, "mean")
+    return f"{doer} {follow} the emotional attributes with a mean CCC of {_with_interval(score)}." if score else ""
+
+
+def _with_interval(row: Row) -> str:
+    if row["low"] is None:
+        return f"{row['value']:.3f}"
+    return f"{row['value']:.3f}, interval {row['low']:.3f} to {row['high']:.3f}"
+
+
+def judge_sentence(config: Config, rows: Sequence[Row]) -> str:
+    """What asking the judge changed, and whether that can be told from chance; "" where nobody was asked."""
+    split = main_split(config, rows, "emotions")
+    if split is None or find(rows, "judge", "coverage", ("emotions", split)) is None:
+        return ""
+    values = {name: find(rows, "judge", name, ("emotions", split)) for name in ("helped", "harmed", "moved")}
+    helped, harmed, moved = (row["value"] if row else 0 for row in values.values())
+    changed = helped + harmed + moved
+    if not changed:
+        return "The judge changed no label."
+    row = next(
+        (r for name in ("fusion", "early") if (r := find(rows, f"judge-{name}", "macro_f1_difference", ("emotions", split)))),
+        None,
+    )
+    effect = "" if row is None else {1: ": a gain", -1: ": a loss", 0: ": no difference that can be told from chance"}[side(row)]
+    return f"The judge changed {_count(changed, 'label')}, {helped:g} for the better and {harmed:g} for the worse{effect}."
+
+
+def _count(number: float, noun: str) -> str:
+    return f"{number:g} {noun}" if number == 1 else f"{number:g} {noun}s"
+
+
+def side(row: Row) -> int:
+    """1 where the whole interval is above 0, −1 where it is below, else 0.
+
+    >>> side({"low": 0.01, "high": 0.2}), side({"low": -0.1, "high": 0.2}), side({"low": None, "high": None})
+    (1, 0, 0)
+    """
+    if row["low"] is None:
+        return 0
+    return int(row["low"] > 0) - int(row["high"] < 0)
+
+
+def difference(row: Row, confidence: float = 0.95) -> str:
+    """A paired difference in words.
+
+    >>> difference({"system": "fusion-audio", "metric": "macro_f1_difference", "value": 0.061, "low": 0.032, "high": 0.09})
+    'Fusion beats audio by 6.1 points (95 % interval +3.2 to +9.0).'
+    """
+    first, second = row["system"].split("-")
+    names = SHORT[first], SHORT[second].lower()
+    digits, factor, unit = (1, 100, " points") if row["metric"] == "macro_f1_difference" else (3, 1, "")
+    value = f"{abs(row['value']) * factor:.{digits}f}{unit}"
+    if row["low"] is None:
+        order = "more" if row["value"] >= 0 else "less"
+        return f"{names[0]} scores {value} {order} than {names[1]}; too few speakers for an interval."
+    low, high = (f"{row[end] * factor:+.{digits}f}".replace("-", "−") for end in ("low", "high"))
+    span = f"({confidence * 100:g} % interval {low} to {high})"
+    if side(row) > 0:
+        return f"{names[0]} beats {names[1]} by {value} {span}."
+    if side(row) < 0:
+        return f"{names[0]} falls short of {names[1]} by {value} {span}."
+    sign = "+" if row["value"] >= 0 else "−"
+    return f"{names[0]} and {names[1]} cannot be told apart: {sign}{value} {span}."
