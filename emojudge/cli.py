@@ -164,7 +164,9 @@ def say(
 
 
 @verb
-def list_(folder: Annotated[str | None, typer.Argument(help="corpora, encoders, judges or prompts.")] = None, json: Json = False) -> None:
+def list_(
+    folder: Annotated[str | None, typer.Argument(help="corpora, encoders, judges or prompts.")] = None, json: Json = False
+) -> None:
     """Name every corpus, encoder, judge and prompt there is."""
     from emojudge.catalogue import catalogue
 

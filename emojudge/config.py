@@ -12,8 +12,8 @@ from emojudge.errors import ConfigError
 from emojudge.settings import Config
 
 
-def load_config(path: str | Path | None = None, changes: Sequence[str] = ()) -> Config:
-    """Read a TOML file and apply `section.field=value` changes.
+def load_config(path: str | Path | None = None, changes: Sequence[str] = (), base: Config | None = None) -> Config:
+    """Read a TOML file (or take `base`) and apply `section.field=value` changes.
 
     >>> load_config(changes=["audio.learning_rate=3e-5", "data.corpus=ravdess"]).audio.learning_rate
     3e-05
@@ -21,7 +21,7 @@ def load_config(path: str | Path | None = None, changes: Sequence[str] = ()) -> 
     Raises:
         ConfigError: no such file, not TOML, an unknown key (the nearest is suggested) or an impossible value.
     """
-    content: dict[str, Any] = {}
+    content: dict[str, Any] = base.model_dump(mode="json", exclude_none=True) if base else {}
     if path is not None:
         try:
             content = tomllib.loads(Path(path).read_text(encoding="utf-8"))

@@ -1,50 +1,82 @@
-"""An experiment from its TOML to its report: every stage of the paper in order, each done once."""
+"""An experiment from its TOML to its report: every stage of the paper in order, each done once.
 
-import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+Each public method of `Experiment` is a stage and a verb of the command line. Stages meet in the files of
+the run folder only, so each can be run again, looked into, or replaced.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from emojudge import evaluation, features, fusion, judging, manifest, report, splits
+import torch
+
+from emojudge import evaluation, fusion, judging, manifest, report, splits
+from emojudge.audio import Normaliser
+from emojudge.config import load_config
 from emojudge.cues import measure_all
-from emojudge.errors import ConfigError, DataError
+from emojudge.errors import DataError
+from emojudge.features import Features
 from emojudge.inference import predict
-from emojudge.models import EmotionModel, ModelCard, load, trained_encoders
+from emojudge.models import EmotionModel, ModelCard, load, read_card, trained_encoders
 from emojudge.progress import say
-from emojudge.refine import refine
-from emojudge.registry import resolve
+from emojudge.refine import refine_all
 from emojudge.runs import Part, RunFolder
 from emojudge.settings import Config
 from emojudge.stages import Stages
 from emojudge.storage import digest, read_jsonl, write_json, write_jsonl
 from emojudge.training import Examples, target, train
-from emojudge.types import ATTRIBUTES, Prediction, Utterance, Verdict
+from emojudge.types import ATTRIBUTES, Cues, Prediction, Utterance, Verdict
 
 
 class Experiment:
-    """One run folder and the work that fills it; each public method is a stage and a verb of the command line."""
+    """One run folder and the work that fills it."""
 
     def __init__(self, config: Config, root: Path) -> None:
-        folds = list(splits.read_folds(config.data.folds)) if config.data.folds else []
+        folds = splits.read_folds(config.data.folds_file) if config.data.folds_file else {}
         self.config = config
-        self.run = RunFolder(root, config, folds)
+        self.run = RunFolder(root, config, tuple(folds))
+        self.folds = folds
         self.stages = Stages(self.run)
-        self.features = features.Features(config)
+        self.features = Features(config)
         self.systems = ("early",) if config.fusion_method == "early" else config.modalities
+        self.fused = "fusion" if len(self.systems) > 1 else self.systems[0]
 
-    def everything(self) -> dict[str, Any]:
-        """Run every stage that is not done."""
+    @classmethod
+    def open(cls, source: Path, changes: Sequence[str] = (), into: Path | None = None) -> "Experiment":
+        """From an experiment's TOML, or from a run folder, whose recorded settings are then changed by `changes`."""
+        if source.is_dir():
+            return cls(load_config(changes=changes, base=RunFolder.open(source).config), source)
+        config = load_config(source, changes)
+        return cls(config, into or Path("runs") / config.name)
+
+    def everything(self) -> None:
+        """Do every stage that is not done."""
         self.prepare()
         for system in self.systems:
             self.train(system)
             self.predict(system)
-        self.fuse()
-        if self.config.judge.judge != "none":
+        if len(self.systems) > 1:
+            self.fuse()
+        if self.config.judge.judge != "none" and "emotions" in self.config.tasks:
             self.cues()
             self.judge()
             self.refine()
-        return self.evaluate()
+        self.evaluate()
+        self.report()
+
+    def _work(self) -> Iterator[tuple[Part, str, str]]:
+        """Every part and task, and what its stages are called."""
+        for part in self.run.parts():
+            for task in self.config.tasks:
+                yield part, task, f"{task} {part.name}"
+
+    def _names(self, task: str) -> tuple[str, ...]:
+        """Labels, or the attributes that the corpus has."""
+        if task == "emotions":
+            return self.config.data.labels
+        return tuple(name for name in ATTRIBUTES if any(name in u.attributes for u in self.utterances.values()))
 
     # -- 1 data
 
@@ -60,14 +92,15 @@ class Experiment:
             say(f"warning: {warning}")
         if found.errors:
             raise DataError(found.errors[0])
+        made_from = digest([[asdict(u), _stat(u)] for u in utterances] + [self.config.data.model_dump(mode="json")])
+        if self.stages.done.get("prepare", {}).get("made_from") == made_from and self.run.manifest_file().exists():
+            return found
         write_jsonl(self.run.manifest_file(), utterances)
-        if self.config.data.folds:
-            for fold, test in splits.read_folds(self.config.data.folds).items():
-                rows = splits.apply_fold(utterances, test, self.config.data.fold_dev_share, self.config.data.seed)
-                write_jsonl(self.run.manifest_file(fold), rows)
-        corpus, _ = resolve("corpora", self.config.data.corpus)
-        self.stages.done["prepare"] = {"made_from": manifest_digest(utterances), "seconds": 0.0}
-        self.stages.write(utterances=len(utterances), notice=getattr(corpus, "NOTICE", ""))
+        for fold, test in self.folds.items():
+            rows = splits.apply_fold(utterances, test, self.config.data.fold_dev_share, self.config.data.seed)
+            write_jsonl(self.run.manifest_file(fold), rows)
+        self.stages.done["prepare"] = {"made_from": made_from, "seconds": 0.0}
+        self.stages.write(utterances=len(utterances), notice=manifest.notice(self.config.data), warnings=list(found.warnings))
         return found
 
     @cached_property
@@ -77,44 +110,167 @@ class Experiment:
 
     def cues(self, again: bool = False) -> None:
         """Measure every voice and say it in words (paper 4.6)."""
+        path = self.run.file("cues.jsonl")
+        self.stages.do("cues", self.config.cues.model_dump(), ["prepare"], [path], lambda: self._cues(path), again)
 
-        def work() -> None:
-            spoken = [u for u in self.utterances.values() if u.audio]
-            rows, quantiles, skipped = measure_all(spoken, self.config.cues)
-            write_jsonl(self.run.file("cues.jsonl"), rows)
-            write_json(self.run.file("quantiles.json"), quantiles)
-            self._skip(skipped)
+    def _cues(self, path: Path) -> None:
+        rows, quantiles, skipped = measure_all([u for u in self.utterances.values() if u.audio], self.config.cues)
+        write_jsonl(path, rows)
+        write_json(self.run.file("quantiles.json"), quantiles)
+        self._skip(skipped)
 
-        self.stages.do("cues", self.config.cues.model_dump(), ["prepare"], [self.run.file("cues.jsonl")], work, again)
+    def _skip(self, skipped: dict[str, str]) -> None:
+        """Add what could not be used to skipped.jsonl; the rest went on."""
+        path = self.run.file("skipped.jsonl")
+        known = {row["id"]: row["reason"] for row in read_jsonl(path, dict)} if path.exists() else {}
+        if skipped.keys() - known.keys():
+            write_jsonl(path, [{"id": id, "reason": reason} for id, reason in (known | skipped).items()])
+            say(f"warning: {len(skipped)} clips could not be used; {path} says why")
 
     # -- 3 models
 
     def train(self, system: str, again: bool = False) -> None:
         """Train the audio, text or early-fusion model of every part and task."""
-        for part, task in self._work():
-            outputs = [part.model(task, system) / "config.json"]
-            settings = self._settings(system) | {"task": task, "seed": part.seed, "labels": self.config.data.labels}
-            self.stages.do(
-                f"train {system} {task} {part.name}", settings, ["prepare"], outputs, lambda p=part, t=task: self._train(p, t, system), again
-            )
+        for part, task, name in self._work():
+            about = [self._settings(system), part.seed, self.config.data.labels, self.config.data.fold_dev_share]
+            done = [part.model(task, system) / "config.json"]
+            self.stages.do(f"train {system} {name}", about, ["prepare"], done, lambda p=part, t=task: self._train(p, t, system), again)
+
+    def _settings(self, system: str) -> dict[str, Any]:
+        return {m: self.features.settings(m).model_dump(mode="json") for m in modalities(system)}
 
     def _train(self, part: Part, task: str, system: str) -> None:
-        utterances = part.manifest()
-        names = self.config.data.labels if task == "emotions" else ATTRIBUTES
-        examples = Examples(*([u for u in utterances if u.split == split and target(u, task, names)] for split in ("train", "dev")))
+        utterances, names = part.manifest(), self._names(task)
+        rows = [u for u in utterances if target(u, task, names)]
+        normaliser = self.features.normaliser(u for u in rows if u.split == "train") if system != "text" else Normaliser(mode="none")
+        encoders = {m: self.features.encoder(m) for m in modalities(system)}
+        sources = {m: self.features.source(m, encoder, utterances, normaliser) for m, encoder in encoders.items()}
+        self._skip(self.features.skipped)
+        rows = [u for u in rows if all(u.id in source.ids for source in sources.values())]
+        examples = Examples(*([u for u in rows if u.split == split] for split in ("train", "dev")))
         if not examples.train:
-            raise DataError(f"No training clip has {task}; check data.labels and the splits with: emojudge stats {self.run.root}")
-        sources, encoders, normaliser = self._sources(system, examples.train)
-        examples = Examples(*([u for u in rows if self._readable(u, sources)] for rows in (examples.train, examples.dev)))
+            raise DataError(f"No clip to train {system} for {task} on; look at labels and splits with: emojudge stats {self.run.root}")
         card = ModelCard(
-            task,
-            tuple(names),
-            tuple(sources),
-            {m: self._settings(m)[m] for m in sources},
-            {m: encoders[m].fingerprint for m in sources},
-            {m: (encoders[m].layers, encoders[m].size) for m in sources},
-            normaliser,
-            digest([u.id for u in examples.train]),
+            task=task,
+            outputs=names,
+            modalities=tuple(encoders),
+            settings=self._settings(system),
+            encoders={m: encoder.fingerprint for m, encoder in encoders.items()},
+            shapes={m: (encoder.layers, encoder.size) for m, encoder in encoders.items()},
+            normaliser=asdict(normaliser),
+            trained_on=digest([u.id for u in examples.train]),
         )
-        best = train(EmotionModel(card, trained_encoders(card, encoders)), sources, examples, part.model(task, system), part.seed)
-        say(f"  best on dev: {best:.3f}")
+        torch.manual_seed(part.seed)
+        model = EmotionModel(card, trained_encoders(card, encoders))
+        best = train(model, sources, examples, part.model(task, system), part.seed)
+        say(f"  best on dev: {best:.3f}" if examples.dev else f"  last training loss: {-best:.3f}")
+
+    def predict(self, system: str, again: bool = False) -> None:
+        """Predict every utterance outside the training split with one trained model."""
+        for part, task, name in self._work():
+            done = [part.predictions(task, system)]
+            self.stages.do(f"predict {system} {name}", None, [f"train {system} {name}"], done,
+                           lambda p=part, t=task: self._predict(p, t, system), again)
+
+    def _predict(self, part: Part, task: str, system: str) -> None:
+        rows = [u for u in part.manifest() if u.split != "train"]
+        card = read_card(part.model(task, system))
+        encoders = {m: self.features.encoder(m) for m in card.modalities}
+        model = load(part.model(task, system), encoders)
+        sources = {m: self.features.source(m, e, rows, Normaliser(**card.normaliser)) for m, e in encoders.items()}
+        self._skip(self.features.skipped)
+        ids = [u.id for u in rows if all(u.id in source.ids for source in sources.values())]
+        write_jsonl(part.predictions(task, system), predict(model, sources, ids, system))
+
+    # -- 4 fusion
+
+    def fuse(self, again: bool = False) -> None:
+        """Fit late fusion on dev and fuse (paper 4.5)."""
+        for part, task, name in self._work():
+            before = [f"predict {system} {name}" for system in self.systems]
+            done = [part.fusion(task), part.predictions(task, "fusion")]
+            self.stages.do(f"fuse {name}", self.config.fusion.model_dump(), before, done, lambda p=part, t=task: self._fuse(p, t), again)
+
+    def _fuse(self, part: Part, task: str) -> None:
+        utterances, names = part.manifest(), self._names(task)
+        outputs = {system: part.read_predictions(task, system) for system in self.systems}
+        counts = {name: float(sum(u.split == "train" and u.emotion == name for u in utterances)) for name in names}
+        dev = [u for u in utterances if u.split == "dev"]
+        fitted, held_out = fusion.fit(outputs, dev, task, names, self.config.fusion, counts)
+        seen = set(fitted.fitted_on)
+        rest = [u.id for u in utterances if u.split != "train" and u.id not in seen]
+        write_jsonl(part.predictions(task, "fusion"), [*held_out, *fitted.predict(outputs, rest)])
+        fusion.save(fitted, part.fusion(task))
+
+    # -- 5 judge
+
+    def judge(self, again: bool = False) -> None:
+        """Ask the judge about the clips that `judge.ask` selects (paper 4.6)."""
+        settings = self.config.judge
+        for part in self.run.parts():
+            name = f"emotions {part.name}"
+            before = ["cues", f"{'fuse' if self.fused == 'fusion' else 'predict ' + self.fused} {name}"]
+            asked = settings.model_dump(mode="json", exclude={"consent", "concurrency", "timeout", "threshold"})
+            self.stages.do(f"judge {name}", asked, before, [part.verdicts()], lambda p=part: self._judge(p), again)
+
+    def _judge(self, part: Part) -> None:
+        prompts = self.prompts(part)
+        opened = judging.open_judge(self.config.judge)
+        write_jsonl(part.verdicts(), judging.judge(prompts, opened, self.run.file("ledger.sqlite"), len(prompts)))
+
+    def prompts(self, part: Part) -> list[Any]:
+        """What the judge would be asked about `part`."""
+        settings, split = self.config.judge, {u.id: u.split for u in part.manifest()}
+        found = {system: part.read_predictions("emotions", system) for system in {*self.systems, self.fused}}
+        fused = {id: p for id, p in found[self.fused].items() if split[id] in settings.splits}
+        ids = judging.choose(settings.ask, fused, found.get("audio", {}), found.get("text", {}))
+        cues = {row.id: row for row in read_jsonl(self.run.file("cues.jsonl"), Cues)}
+        labels = self.config.data.labels
+        return list(judging.prompts([i for i in ids if i in cues], self.utterances, cues, fused, labels=labels, settings=settings))
+
+    def refine(self, again: bool = False) -> None:
+        """Apply the verdicts under the threshold; costs nothing."""
+        for part in self.run.parts():
+            name = f"emotions {part.name}"
+            about = [self.config.judge.threshold, self.config.judge.splits]
+            done = [part.predictions("emotions", "judge")]
+            self.stages.do(f"refine {name}", about, [f"judge {name}"], done, lambda p=part: self._refine(p), again)
+
+    def _refine(self, part: Part) -> None:
+        split = {u.id: u.split for u in part.manifest()}
+        before = [p for id, p in part.read_predictions("emotions", self.fused).items() if split[id] in self.config.judge.splits]
+        verdicts = read_jsonl(part.verdicts(), Verdict)
+        write_jsonl(part.predictions("emotions", "judge"), refine_all(before, verdicts, self.config.judge.threshold))
+
+    # -- 6 evaluate and report
+
+    def evaluate(self, allow_fitted: bool = False, again: bool = False) -> None:
+        """Score every system with intervals."""
+        before = [name for name in self.stages.done if name.split()[0] in ("predict", "fuse", "refine")]
+        done = [self.run.file("metrics.json")]
+        about = self.config.evaluation.model_dump()
+        self.stages.do("evaluate", about, before, done, lambda: (evaluation.evaluate(self.run, allow_fitted), None)[1], again)
+
+    def report(self, again: bool = False) -> Path:
+        """Write report.html and tables.md."""
+        path = self.run.file("report.html")
+        self.stages.do("report", None, ["evaluate"], [path], lambda: (report.write(self.run), None)[1], again)
+        return path
+
+
+def modalities(system: str) -> tuple[str, ...]:
+    """What a system listens to or reads.
+
+    >>> modalities("early")
+    ('audio', 'text')
+    """
+    return ("audio", "text") if system == "early" else (system,)
+
+
+def _stat(utterance: Utterance) -> tuple[int, int] | None:
+    """Size and time of a recording: a changed file redoes what depends on it."""
+    try:
+        about = Path(utterance.audio).stat() if utterance.audio else None
+    except OSError:
+        return None
+    return (about.st_size, about.st_mtime_ns) if about else None

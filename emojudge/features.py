@@ -1,21 +1,17 @@
 """Utterances → encoder frames: opens the encoders of an experiment once, and keeps what frozen ones compute."""
 
-import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
-
-import numpy as np
 
 from emojudge import audio
 from emojudge.audio import Normaliser
-from emojudge.cache import FeatureCache
+from emojudge.cache import Clip, FeatureCache, Line
 from emojudge.errors import AudioError
-from emojudge.inference import CachedFrames, LiveFrames, Source
+from emojudge.inference import CachedFrames, LiveFrames, Source, pick_device
 from emojudge.models import Encoder
 from emojudge.offline import cache_folder
 from emojudge.registry import resolve
 from emojudge.settings import AudioSettings, Config, TextSettings
-from emojudge.storage import digest, file_digest
 from emojudge.types import Utterance
 
 
@@ -29,7 +25,6 @@ class Features:
         self.config = config
         self.skipped: dict[str, str] = {}
         self._encoders: dict[str, Encoder] = {}
-        self._files: dict[str, str] = {}
 
     def settings(self, modality: str) -> AudioSettings | TextSettings:
         """The settings of one modality."""
@@ -40,27 +35,51 @@ class Features:
         settings = self.settings(modality)
         if settings.train != "none" or modality not in self._encoders:
             module, argument = resolve("encoders", settings.encoder)
-            self._encoders[modality] = module.open(argument, settings)
+            encoder = module.open(argument, settings)
+            encoder.freeze(settings.train)
+            encoder.module.to(pick_device(settings.device))
+            self._encoders[modality] = encoder
         return self._encoders[modality]
 
     def normaliser(self, train: Iterable[Utterance]) -> Normaliser:
         """The waveform normaliser of `audio.normalise`, fitted on `train` where it is "train" (paper 4.2)."""
         if self.config.audio.normalise != "train":
             return Normaliser(mode=self.config.audio.normalise)
-        return Normaliser.fit(clip for u in train if (clip := self._try(u)) is not None)
+        return Normaliser.fit(audio.read(str(u.audio), u.start, u.end) for u in self._readable(train))
 
     def source(self, modality: str, encoder: Encoder, utterances: Sequence[Utterance], normaliser: Normaliser) -> Source:
         """Frames of `utterances`: from the cache if the encoder is frozen, else as they are asked for."""
-        settings = self.settings(modality)
         rows = [u for u in utterances if (u.audio if modality == "audio" else u.text is not None)]
-        if settings.train != "none":
-            return LiveFrames(encoder, self._loaders(modality, rows, normaliser), {u.id: self._size(u, modality) for u in rows})
-        speeds = (1.0, *settings.speeds) if isinstance(settings, AudioSettings) else (1.0,)
-        keys = {u.id: [self._key(u, modality, normaliser, speed) for speed in speeds] for u in rows}
+        if self.settings(modality).train == "none":
+            return self._cached(modality, encoder, rows, normaliser)
+        items = {u.id: _item(modality, u, normaliser) for u in (self._readable(rows) if modality == "audio" else rows)}
+        return LiveFrames(encoder, items)
+
+    def _cached(self, modality: str, encoder: Encoder, rows: Sequence[Utterance], normaliser: Normaliser) -> CachedFrames:
+        """One key for each utterance, and one for each of its copies at another speed."""
+        settings = self.settings(modality)
         cache = FeatureCache(cache_folder() / "features", encoder)
-        loaders: dict[str, Callable[[], Any]] = {
-            keys[u.id][n]: self._loader(u, modality, normaliser, speed) for u in rows for n, speed in enumerate(speeds)
-        }
-        failed = cache.fill(loaders, f"Encoding {modality}")
-        self.skipped |= {id: failed[key] for id, all_keys in keys.items() for key in all_keys if key in failed}
-        return CachedFrames(cache, {id: all_keys for id, all_keys in keys.items() if not set(all_keys) & set(failed)})
+        keys: dict[str, list[str]] = {}
+        for speed in (1.0, *settings.speeds) if isinstance(settings, AudioSettings) else (1.0,):
+            found, skipped = cache.fill([_item(modality, u, normaliser, speed) for u in rows], f"Encoding {modality}")
+            self.skipped |= dict(skipped)
+            for id, key in found.items():
+                keys.setdefault(id, []).append(key)
+        return CachedFrames(cache, keys)
+
+    def _readable(self, utterances: Iterable[Utterance]) -> Iterable[Utterance]:
+        """Those whose recording can be opened; the others are skipped, with the reason."""
+        for u in utterances:
+            try:
+                audio.seconds(str(u.audio))
+            except AudioError as error:
+                self.skipped[u.id] = str(error)
+            else:
+                yield u
+
+
+def _item(modality: str, u: Utterance, normaliser: Normaliser, speed: float = 1.0) -> Any:
+    """What the cache calls an item: a stretch of a recording, or a line of text."""
+    if modality == "text":
+        return Line(u.id, u.text or "")
+    return Clip(u.id, str(u.audio), u.start, u.end, normaliser, speed)

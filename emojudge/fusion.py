@@ -77,13 +77,20 @@ def features(outputs: Outputs, ids: Sequence[str], systems: Sequence[str], names
     for system in systems:
         found = set(outputs[system][ids[0]].scores) if ids else set(names)
         if found != set(names):
-            raise ModelError(f"The {system} model's labels {sorted(found)} are not the fusion's {sorted(names)}; train both on one label set.")
+            raise ModelError(
+                f"The {system} model's labels {sorted(found)} are not the fusion's {sorted(names)}; train both on one label set."
+            )
     table = np.array([[outputs[s][id].scores[name] for s in systems for name in names] for id in ids], dtype=np.float64)
     return np.log(np.clip(table, 1e-12, None)) if task == "emotions" else table
 
 
 def fit(
-    outputs: Outputs, dev: Sequence[Utterance], task: str, names: Sequence[str], settings: FusionSettings, prior: Mapping[str, float]
+    outputs: Outputs,
+    dev: Sequence[Utterance],
+    task: str,
+    names: Sequence[str],
+    settings: FusionSettings,
+    prior: Mapping[str, float],
 ) -> tuple[Fusion, list[Prediction]]:
     """Fit on dev; return the fusion and dev's out-of-fold predictions.
 
@@ -95,7 +102,9 @@ def fit(
     systems = tuple(outputs)
     dev = [u for u in dev if all(u.id in outputs[s] for s in systems) and (u.emotion if task == "emotions" else u.attributes)]
     if len(dev) < 2 * settings.folds:
-        raise DataError(f"Fusion has {len(dev)} dev clips with {task}, too few for {settings.folds} folds; give dev more clips or set fusion.folds.")
+        raise DataError(
+            f"Fusion has {len(dev)} dev clips with {task}, too few for {settings.folds} folds; give dev more clips or set fusion.folds."
+        )
     x = features(outputs, [u.id for u in dev], systems, names, task)
     splits = list(_folds(dev, settings.folds, task))
     grid = np.geomspace(settings.low, settings.high, settings.steps)
@@ -133,14 +142,18 @@ def _folds(dev: Sequence[Utterance], folds: int, task: str) -> Iterator[tuple[np
         yield from GroupKFold(folds).split(groups, groups=groups)
 
 
-def _emotions(x: np.ndarray, dev: Sequence[Utterance], names: list[str], splits: Any, grid: np.ndarray, weight: str) -> dict[str, Any]:
+def _emotions(
+    x: np.ndarray, dev: Sequence[Utterance], names: list[str], splits: Any, grid: np.ndarray, weight: str
+) -> dict[str, Any]:
     """Multinomial logistic regression; C by cross-validated macro-F1."""
     from sklearn.linear_model import LogisticRegression
 
     gold = np.array([names.index(str(u.emotion)) for u in dev])
 
     def scores(c: float, fit_on: np.ndarray, apply_to: np.ndarray) -> np.ndarray:
-        model = LogisticRegression(C=c, max_iter=2000, class_weight=None if weight == "none" else weight).fit(x[fit_on], gold[fit_on])
+        model = LogisticRegression(C=c, max_iter=2000, class_weight=None if weight == "none" else weight).fit(
+            x[fit_on], gold[fit_on]
+        )
         w, b = _full(model, len(names), x.shape[1])
         return x[apply_to] @ w.T + b
 
@@ -169,7 +182,9 @@ def _full(model: Any, classes: int, size: int) -> tuple[np.ndarray, np.ndarray]:
     return weights, bias
 
 
-def _attributes(x: np.ndarray, dev: Sequence[Utterance], names: list[str], splits: Any, grid: np.ndarray, weight: str) -> dict[str, Any]:
+def _attributes(
+    x: np.ndarray, dev: Sequence[Utterance], names: list[str], splits: Any, grid: np.ndarray, weight: str
+) -> dict[str, Any]:
     """Ridge for each attribute over all inputs, α = 1/C; C by cross-validated CCC (PAPER decision 10)."""
     from sklearn.linear_model import Ridge
 
@@ -195,7 +210,9 @@ def _attributes(x: np.ndarray, dev: Sequence[Utterance], names: list[str], split
     return {**solved, "held_out": held_out_all}
 
 
-def _prior_shift(dev: Sequence[Utterance], names: Sequence[str], settings: FusionSettings, prior: Mapping[str, float]) -> list[float]:
+def _prior_shift(
+    dev: Sequence[Utterance], names: Sequence[str], settings: FusionSettings, prior: Mapping[str, float]
+) -> list[float]:
     """log target(y) - log dev(y): Bayes' rule moves the fused posterior to the target prior (PAPER decision 12)."""
     if settings.target_prior == "uniform":
         wanted: Mapping[str, float] = dict.fromkeys(names, 1.0)

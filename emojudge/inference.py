@@ -4,20 +4,24 @@ A `Source` gives encoder frames for utterance ids. `CachedFrames` reads those of
 feature cache; `LiveFrames` runs an encoder that is being trained. The model does not see the difference.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from random import Random
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 
-from emojudge.cache import FeatureCache
+from emojudge.cache import FeatureCache, Item
 from emojudge.models import EmotionModel, Encoder, Frames
 from emojudge.types import Prediction
 
 
 class Source(Protocol):
     """Frames of utterances."""
+
+    @property
+    def ids(self) -> Collection[str]:
+        """Utterances there are frames of."""
 
     def __call__(self, ids: Sequence[str], random: Random | None = None) -> Frames:
         """Frames (B, L, T, D) and mask (B, T); with `random`, a random augmented copy of each."""
@@ -35,6 +39,11 @@ class CachedFrames:
     def __init__(self, cache: FeatureCache, keys: Mapping[str, Sequence[str]]) -> None:
         self.cache, self.keys = cache, keys
 
+    @property
+    def ids(self) -> Collection[str]:
+        """Utterances there are frames of."""
+        return self.keys.keys()
+
     def __call__(self, ids: Sequence[str], random: Random | None = None) -> Frames:
         """Read and pad."""
         chosen = [random.choice(self.keys[id]) if random else self.keys[id][0] for id in ids]
@@ -46,21 +55,23 @@ class CachedFrames:
 
 
 class LiveFrames:
-    """Frames of an encoder that is being trained, or that is used once.
+    """Frames of an encoder that is being trained; items are loaded for each batch, so memory stays bounded."""
 
-    `load` gives the waveform or text of an utterance; it is called for each batch, so memory stays bounded.
-    """
+    def __init__(self, encoder: Encoder, items: Mapping[str, Item]) -> None:
+        self.encoder, self.items = encoder, items
 
-    def __init__(self, encoder: Encoder, load: Callable[[str], Any]) -> None:
-        self.encoder, self.load = encoder, load
+    @property
+    def ids(self) -> Collection[str]:
+        """Utterances there are frames of."""
+        return self.items.keys()
 
     def __call__(self, ids: Sequence[str], random: Random | None = None) -> Frames:
         """Load and encode; gradients flow if the caller lets them."""
-        return self.encoder.encode([self.load(id) for id in ids])
+        return self.encoder.encode([self.items[id].load() for id in ids])
 
     def length(self, id: str) -> float:
-        """Samples or characters."""
-        return len(self.load(id))
+        """Seconds."""
+        return self.items[id].seconds()
 
 
 def pad(arrays: Sequence[np.ndarray]) -> Frames:
@@ -78,7 +89,9 @@ def pad(arrays: Sequence[np.ndarray]) -> Frames:
     return frames, torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)
 
 
-def frames_of(sources: Mapping[str, Source], ids: Sequence[str], device: torch.device, random: Random | None = None) -> dict[str, Frames]:
+def frames_of(
+    sources: Mapping[str, Source], ids: Sequence[str], device: torch.device, random: Random | None = None
+) -> dict[str, Frames]:
     """One batch of every modality, on `device`."""
     batch = {modality: source(ids, random) for modality, source in sources.items()}
     return {modality: (frames.to(device), mask.to(device)) for modality, (frames, mask) in batch.items()}

@@ -149,6 +149,4 @@ class ClassifierHead(nn.Sequential):
     """RoBERTa's classification head: dropout → dense → tanh → dropout → output (paper 4.4; PAPER decision 7)."""
 
     def __init__(self, size: int, hidden: int, outputs: int, dropout: float) -> None:
-        super().__init__(
-            nn.Dropout(dropout), nn.Linear(size, hidden), nn.Tanh(), nn.Dropout(dropout), nn.Linear(hidden, outputs)
-        )
+        super().__init__(nn.Dropout(dropout), nn.Linear(size, hidden), nn.Tanh(), nn.Dropout(dropout), nn.Linear(hidden, outputs))

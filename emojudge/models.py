@@ -5,7 +5,7 @@ folder of `config.json` (what it is) and `model.safetensors` (its weights; the e
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -42,6 +42,9 @@ class Encoder(Protocol):
     def encode(self, batch: Sequence[Any]) -> Frames:
         """Encode waveforms (1-D float32 at 16 kHz) or texts."""
 
+    def freeze(self, train: str) -> None:
+        """Let "none", "top:K" blocks or "all" of it learn; a CNN front end never does."""
+
 
 @dataclass(frozen=True)
 class ModelCard:
@@ -53,7 +56,7 @@ class ModelCard:
     settings: Mapping[str, Mapping[str, Any]]
     encoders: Mapping[str, str]
     shapes: Mapping[str, tuple[int, int]]
-    normaliser: tuple[float, float] = (0.0, 1.0)
+    normaliser: Mapping[str, Any] = field(default_factory=dict)
     trained_on: str = ""
 
     def settings_of(self, modality: str) -> AudioSettings | TextSettings:

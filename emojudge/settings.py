@@ -48,6 +48,12 @@ class DataSettings(Settings):
     seed: int = 0
     """Of every draw above (ours)."""
 
+    @property
+    def folds_file(self) -> Path | None:
+        """Where `folds` lies: in the corpus's folder if it is there, else as it is given."""
+        beside = self.root / self.folds if self.root and self.folds else None
+        return beside if beside and beside.exists() else self.folds
+
 
 class TrainingSettings(Settings):
     """The training protocol (paper 5), shared by both modalities."""

