@@ -30,9 +30,8 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
         ModelError: no CTranslate2 file of version 6 with a Whisper model, or cut short.
     """
-    content = memoryview(np.memmap(path, np.uint8, mode="r"))
     try:
-        return _Reader(content).tensors()
+        return _Reader(np.memmap(path, np.uint8, mode="r").data).tensors()
     except (struct.error, IndexError, ValueError) as error:
         raise ModelError(f"{path} is no CTranslate2 file that can be read ({error}); install the weights again.") from None
 

@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Callable, Iterable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from emojudge import ctranslate2
 from emojudge.errors import MissingWeights, ModelError
@@ -27,7 +28,7 @@ SMOLLM2 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 """SHA-256 of each joined file."""
 
 _TEXT_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
-_WHISPER_CONFIG = {
+_WHISPER_CONFIG: dict[str, Any] = {
     "d_model": 512,
     "encoder_layers": 6,
     "decoder_layers": 6,
@@ -197,7 +198,7 @@ def _kept(name: str, build: Callable[[Path], None]) -> Path:
     return folder
 
 
-def _check_whisper(state: dict) -> None:
+def _check_whisper(state: dict[str, Any]) -> None:
     """Every weight of the Hugging Face model is there, of its shape, and no other."""
     import torch
     from transformers import WhisperConfig, WhisperForConditionalGeneration

@@ -71,7 +71,7 @@ def test_batches_are_bounded_and_sorted_by_length(tmp_path):
     encoder = Counting()
     lengths = [1, 2, 400, 450, 500, 1000]
     FeatureCache(tmp_path, encoder).fill([Line(str(n), "x" * n) for n in lengths])
-    assert encoder.batches == [4, 1, 1]  # 4 × 30 s would be too much, 60 s is the bound: 450/15 × 2
+    assert encoder.batches == [2, 2, 1, 1]  # 60 s is the bound, and 450 characters are 30 s
     many = Counting("m" * 64)
     FeatureCache(tmp_path, many).fill([Line(str(i), str(i)) for i in range(100)])
     assert many.batches == [32, 32, 32, 4]
@@ -81,7 +81,7 @@ def test_shards_are_closed_by_count(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SHARD_ITEMS", 30)
     cache = FeatureCache(tmp_path, Counting())
     keys, _ = cache.fill(LINES)
-    assert len(list(cache.folder.glob("shard-*"))) == 3
+    assert len(list(cache.folder.glob("shard-*"))) == 4  # batches of 32 are not cut
     again = FeatureCache(tmp_path, Counting())
     assert all(np.array_equal(again[keys[line.id]], expected(line)) for line in LINES)
 

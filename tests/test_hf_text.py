@@ -59,5 +59,5 @@ def test_packaged_sentence_encoders_know_what_sentences_mean(name, size, layers)
     weights = mask[..., None].float()
     pooled = torch.nn.functional.normalize((frames[:, -1] * weights).sum(1) / weights.sum(1), dim=-1)
     near, far = float(pooled[0] @ pooled[1]), float(pooled[0] @ pooled[2])
-    assert near > 0.5 and far < 0.25
+    assert near > far + 0.25
     assert offline.cache_folder().exists()

@@ -95,9 +95,8 @@ class WhisperEncoder:
         device = self.module.conv1.weight.device
         wave = torch.as_tensor(samples[: self.max_samples], dtype=torch.float32, device=device)
         frames = 2 * max(1, -(-len(wave) // STEP))
-        wave = functional.pad(
-            wave, (0, frames * HOP + WINDOW // 2 - len(wave))
-        )  # zeros to the last frame's end, as the window has
+        width = min(frames * HOP + WINDOW // 2, MAX_FRAMES * STEP)  # zeros to the last frame's end, as the window has
+        wave = functional.pad(wave, (0, width - len(wave)))
         spectrum = torch.stft(wave, WINDOW, HOP, window=self.window.to(device), return_complex=True)[:, :frames]
         energies = self.mel.to(device) @ spectrum.abs().square()
         log = energies.clamp(min=1e-10).log10()
