@@ -63,4 +63,7 @@ def _panel(title: str, content: Sequence[Any]) -> Group:
 def _score(task: str, prediction: Any, name: str) -> Text:
     """A probability or value; the chosen label stands out."""
     chosen = task == "emotions" and prediction.label == name
-    return Text(f"{prediction.scores[name]:.3f}" if task == "emotions" else f"{prediction.scores[name]:.2f}", style="bold" if chosen else "")
+    return Text(
+        f"{prediction.scores[name]:.3f}" if task == "emotions" else f"{prediction.scores[name]:.2f}",
+        style="bold" if chosen else "",
+    )

@@ -7,6 +7,7 @@ sentence and leaves with the class's exit code; a traceback means a defect of ou
     ├── ConfigError              2  a setting that does not exist or cannot be
     ├── UnknownName              2  no such corpus, encoder, judge …
     ├── MissingExtra             2  an optional dependency is not installed
+    ├── MissingWeights           2  pretrained weights are not installed, or cannot be fetched
     ├── DataError                2  a corpus, manifest or stored file that cannot be used
     │   └── AudioError           2  one recording that cannot be used (in a corpus run it is skipped: exit 1)
     ├── ModelError               2  weights that do not fit, or labels that disagree
@@ -37,6 +38,10 @@ class MissingExtra(EmoJudgeError):
 
     def __init__(self, purpose: str, extra: str) -> None:
         super().__init__(f"{purpose} needs an optional part of EmoJudge; install it with: pip install 'emojudge[{extra}]'")
+
+
+class MissingWeights(EmoJudgeError):
+    """Pretrained weights are not installed, or cannot be fetched."""
 
 
 class DataError(EmoJudgeError):

@@ -6,7 +6,7 @@ the run folder only, so each can be run again, looked into, or replaced.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from emojudge.settings import Config
 from emojudge.stages import Stages
 from emojudge.storage import digest, read_jsonl, write_json, write_jsonl
 from emojudge.training import Examples, target, train
-from emojudge.types import ATTRIBUTES, Cues, Prediction, Utterance, Verdict
+from emojudge.types import ATTRIBUTES, Cues, Utterance, Verdict
 
 
 class Experiment:
@@ -111,7 +111,7 @@ class Experiment:
     def cues(self, again: bool = False) -> None:
         """Measure every voice and say it in words (paper 4.6)."""
         path = self.run.file("cues.jsonl")
-        self.stages.do("cues", self.config.cues.model_dump(), ["prepare"], [path], lambda: self._cues(path), again)
+        self.stages.do("cues", self.config.cues.model_dump(), ["prepare"], [path], partial(self._cues, path), again=again)
 
     def _cues(self, path: Path) -> None:
         rows, quantiles, skipped = measure_all([u for u in self.utterances.values() if u.audio], self.config.cues)
@@ -134,7 +134,7 @@ class Experiment:
         for part, task, name in self._work():
             about = [self._settings(system), part.seed, self.config.data.labels, self.config.data.fold_dev_share]
             done = [part.model(task, system) / "config.json"]
-            self.stages.do(f"train {system} {name}", about, ["prepare"], done, lambda p=part, t=task: self._train(p, t, system), again)
+            self.stages.do(f"train {system} {name}", about, ["prepare"], done, partial(self._train, part, task, system), again)
 
     def _settings(self, system: str) -> dict[str, Any]:
         return {m: self.features.settings(m).model_dump(mode="json") for m in modalities(system)}
@@ -142,14 +142,18 @@ class Experiment:
     def _train(self, part: Part, task: str, system: str) -> None:
         utterances, names = part.manifest(), self._names(task)
         rows = [u for u in utterances if target(u, task, names)]
-        normaliser = self.features.normaliser(u for u in rows if u.split == "train") if system != "text" else Normaliser(mode="none")
+        normaliser = (
+            self.features.normaliser(u for u in rows if u.split == "train") if system != "text" else Normaliser(mode="none")
+        )
         encoders = {m: self.features.encoder(m) for m in modalities(system)}
         sources = {m: self.features.source(m, encoder, utterances, normaliser) for m, encoder in encoders.items()}
         self._skip(self.features.skipped)
         rows = [u for u in rows if all(u.id in source.ids for source in sources.values())]
         examples = Examples(*([u for u in rows if u.split == split] for split in ("train", "dev")))
         if not examples.train:
-            raise DataError(f"No clip to train {system} for {task} on; look at labels and splits with: emojudge stats {self.run.root}")
+            raise DataError(
+                f"No clip to train {system} for {task} on; look at labels and splits with: emojudge stats {self.run.root}"
+            )
         card = ModelCard(
             task=task,
             outputs=names,
@@ -169,8 +173,14 @@ class Experiment:
         """Predict every utterance outside the training split with one trained model."""
         for part, task, name in self._work():
             done = [part.predictions(task, system)]
-            self.stages.do(f"predict {system} {name}", None, [f"train {system} {name}"], done,
-                           lambda p=part, t=task: self._predict(p, t, system), again)
+            self.stages.do(
+                f"predict {system} {name}",
+                None,
+                [f"train {system} {name}"],
+                done,
+                partial(self._predict, part, task, system),
+                again,
+            )
 
     def _predict(self, part: Part, task: str, system: str) -> None:
         rows = [u for u in part.manifest() if u.split != "train"]
@@ -189,7 +199,7 @@ class Experiment:
         for part, task, name in self._work():
             before = [f"predict {system} {name}" for system in self.systems]
             done = [part.fusion(task), part.predictions(task, "fusion")]
-            self.stages.do(f"fuse {name}", self.config.fusion.model_dump(), before, done, lambda p=part, t=task: self._fuse(p, t), again)
+            self.stages.do(f"fuse {name}", self.config.fusion.model_dump(), before, done, partial(self._fuse, part, task), again)
 
     def _fuse(self, part: Part, task: str) -> None:
         utterances, names = part.manifest(), self._names(task)
@@ -211,7 +221,7 @@ class Experiment:
             name = f"emotions {part.name}"
             before = ["cues", f"{'fuse' if self.fused == 'fusion' else 'predict ' + self.fused} {name}"]
             asked = settings.model_dump(mode="json", exclude={"consent", "concurrency", "timeout", "threshold"})
-            self.stages.do(f"judge {name}", asked, before, [part.verdicts()], lambda p=part: self._judge(p), again)
+            self.stages.do(f"judge {name}", asked, before, [part.verdicts()], partial(self._judge, part), again=again)
 
     def _judge(self, part: Part) -> None:
         prompts = self.prompts(part)
@@ -226,7 +236,9 @@ class Experiment:
         ids = judging.choose(settings.ask, fused, found.get("audio", {}), found.get("text", {}))
         cues = {row.id: row for row in read_jsonl(self.run.file("cues.jsonl"), Cues)}
         labels = self.config.data.labels
-        return list(judging.prompts([i for i in ids if i in cues], self.utterances, cues, fused, labels=labels, settings=settings))
+        return list(
+            judging.prompts([i for i in ids if i in cues], self.utterances, cues, fused, labels=labels, settings=settings)
+        )
 
     def refine(self, again: bool = False) -> None:
         """Apply the verdicts under the threshold; costs nothing."""
@@ -234,7 +246,7 @@ class Experiment:
             name = f"emotions {part.name}"
             about = [self.config.judge.threshold, self.config.judge.splits]
             done = [part.predictions("emotions", "judge")]
-            self.stages.do(f"refine {name}", about, [f"judge {name}"], done, lambda p=part: self._refine(p), again)
+            self.stages.do(f"refine {name}", about, [f"judge {name}"], done, partial(self._refine, part), again=again)
 
     def _refine(self, part: Part) -> None:
         split = {u.id: u.split for u in part.manifest()}
@@ -249,12 +261,12 @@ class Experiment:
         before = [name for name in self.stages.done if name.split()[0] in ("predict", "fuse", "refine")]
         done = [self.run.file("metrics.json")]
         about = self.config.evaluation.model_dump()
-        self.stages.do("evaluate", about, before, done, lambda: (evaluation.evaluate(self.run, allow_fitted), None)[1], again)
+        self.stages.do("evaluate", about, before, done, partial(evaluation.evaluate, self.run, allow_fitted), again=again)
 
     def report(self, again: bool = False) -> Path:
         """Write report.html and tables.md."""
         path = self.run.file("report.html")
-        self.stages.do("report", None, ["evaluate"], [path], lambda: (report.write(self.run), None)[1], again)
+        self.stages.do("report", None, ["evaluate"], [path], partial(report.write, self.run), again=again)
         return path
 
 

@@ -52,8 +52,11 @@ class Features:
         rows = [u for u in utterances if (u.audio if modality == "audio" else u.text is not None)]
         if self.settings(modality).train == "none":
             return self._cached(modality, encoder, rows, normaliser)
-        items = {u.id: _item(modality, u, normaliser) for u in (self._readable(rows) if modality == "audio" else rows)}
-        return LiveFrames(encoder, items)
+        return self.live(modality, encoder, list(self._readable(rows)) if modality == "audio" else rows, normaliser)
+
+    def live(self, modality: str, encoder: Encoder, rows: Sequence[Utterance], normaliser: Normaliser) -> LiveFrames:
+        """Frames of utterances that can be read, computed when asked for and kept nowhere."""
+        return LiveFrames(encoder, {u.id: _item(modality, u, normaliser) for u in rows})
 
     def _cached(self, modality: str, encoder: Encoder, rows: Sequence[Utterance], normaliser: Normaliser) -> CachedFrames:
         """One key for each utterance, and one for each of its copies at another speed."""

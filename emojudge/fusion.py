@@ -213,7 +213,7 @@ def _attributes(
 def _prior_shift(
     dev: Sequence[Utterance], names: Sequence[str], settings: FusionSettings, prior: Mapping[str, float]
 ) -> list[float]:
-    """log target(y) - log dev(y): Bayes' rule moves the fused posterior to the target prior (PAPER decision 12)."""
+    """Difference log target(y) - log dev(y): Bayes' rule moves the fused posterior to the target prior (PAPER decision 12)."""
     if settings.target_prior == "uniform":
         wanted: Mapping[str, float] = dict.fromkeys(names, 1.0)
     else:

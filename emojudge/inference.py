@@ -116,7 +116,7 @@ def predict(
 
 
 def pick_device(name: str) -> torch.device:
-    """ "auto" is a GPU where there is one.
+    """The device of that name; "auto" is a GPU where there is one.
 
     >>> pick_device("cpu")
     device(type='cpu')

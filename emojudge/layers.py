@@ -1,5 +1,7 @@
 """What stands on an encoder: weighted sum of its layers, pooling over time, and the head (paper 4.3, 4.4)."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -131,8 +133,7 @@ class ResidualHead(nn.Module):
         super().__init__()
         widths = [size] + [hidden] * blocks
         self.blocks = nn.ModuleList(
-            nn.Sequential(nn.Linear(a, b), nn.LayerNorm(b), nn.ReLU(), nn.Dropout(dropout))
-            for a, b in zip(widths, widths[1:], strict=False)
+            nn.Sequential(nn.Linear(a, b), nn.LayerNorm(b), nn.ReLU(), nn.Dropout(dropout)) for a, b in pairwise(widths)
         )
         self.residual = residual
         self.output = nn.Linear(widths[-1], outputs)

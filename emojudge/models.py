@@ -109,9 +109,12 @@ class EmotionModel(nn.Module):
         self.bodies = nn.ModuleDict(
             {m: Body(card.settings_of(m), card.shapes[m], (encoders or {}).get(m)) for m in card.modalities}
         )
-        self.head = self._head(sum(int(body.output_size) for body in self.bodies.values()))
+        self.head = self._head(sum(body.output_size for body in self._bodies()))
         self.register_buffer("target_mean", torch.zeros(len(card.outputs)))
         self.register_buffer("target_deviation", torch.ones(len(card.outputs)))
+
+    def _bodies(self) -> list[Body]:
+        return [body for body in self.bodies.values() if isinstance(body, Body)]
 
     def _head(self, size: int) -> nn.Module:
         """The residual head wherever there is audio; text alone has RoBERTa's (paper 4.3, 4.4)."""

@@ -138,11 +138,11 @@ class EmoJudge:
                     m: self.features.live(m, self.encoders[m], [utterance], Normaliser(**model.card.normaliser))
                     for m in model.card.modalities
                 }
-                found |= {system: p for p in predict(model, sources, [utterance.id], system)}
+                [found[system]] = predict(model, sources, [utterance.id], system)
         if len(self.systems) > 1:
             with told.timed("fusion"):
                 outputs = {system: {utterance.id: prediction} for system, prediction in found.items()}
-                found |= {"fusion": p for p in fusion.load(self.part.fusion(task)).predict(outputs, [utterance.id])}
+                [found["fusion"]] = fusion.load(self.part.fusion(task)).predict(outputs, [utterance.id])
         return found
 
     def _model(self, task: str, system: str) -> EmotionModel:

@@ -35,7 +35,8 @@ class Stages:
         settings: Any,
         after: Sequence[str],
         outputs: Sequence[Path],
-        work: Callable[[], None],
+        work: Callable[[], Any],
+        *,
         again: bool = False,
     ) -> bool:
         """Do `work` unless it is done; return whether it was needed."""

@@ -116,11 +116,11 @@ class _Run:
             with self._precision():
                 out = self.model(frames_of(self.sources, [u.id for u in part], self.device, self.random))
             loss = self._loss(out, part, weights) * (len(part) / len(batch))
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             total += loss.item()
         penalty = self.model.penalty()
         if penalty.requires_grad:
-            penalty.backward()  # type: ignore[no-untyped-call]
+            penalty.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimiser.step()
         self.optimiser.zero_grad()
@@ -202,7 +202,8 @@ def _fit_scales(model: EmotionModel, sources: Mapping[str, Source], ids: Sequenc
         scale = body.scale
         if not model.card.settings_of(modality).scale_frames or not isinstance(scale, FrameScale):
             continue
-        count, total, square = 0.0, 0.0, 0.0
+        count = 0
+        total = square = torch.zeros((), dtype=torch.float64)
         for start in range(0, len(ids), 32):
             with torch.no_grad():
                 frames, mask = sources[modality](ids[start : start + 32])

@@ -8,7 +8,6 @@ from emojudge.settings import FusionSettings
 from emojudge.types import ATTRIBUTES, Prediction, Utterance
 from tests.made_up import LABELS, utterances
 
-
 EVEN = dict.fromkeys(LABELS, 1.0)
 
 

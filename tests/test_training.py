@@ -17,7 +17,9 @@ FROZEN = {"train": "none", "hidden_size": 16, "attention_size": 8, "dropout": 0.
 
 def card(task="emotions", modalities=("audio",), **changes):
     audio = AudioSettings(**FROZEN | {"device": "cpu"} | changes).model_dump()
-    text = TextSettings(train="none", device="cpu", layers="all", epochs=20, learning_rate=2e-2, pooling="mean", hidden_size=16).model_dump()
+    text = TextSettings(
+        train="none", device="cpu", layers="all", epochs=20, learning_rate=2e-2, pooling="mean", hidden_size=16
+    ).model_dump()
     return ModelCard(
         task,
         LABELS if task == "emotions" else ATTRIBUTES,

@@ -1,0 +1,107 @@
+"""Tiny checkpoints with random weights in the true format of the real ones, for tests without downloads."""
+
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+
+SENTENCES = [
+    "Kids are talking by the door.",
+    "Dogs are sitting by the door!",
+    "I can't believe that you did this, it is wonderful?",
+]
+BLOCKS = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48}
+CONVOLUTIONS = {"conv_dim": (24, 24, 24), "conv_kernel": (10, 8, 8), "conv_stride": (5, 8, 8), "num_conv_pos_embeddings": 16}
+CONVOLUTIONS |= {"num_conv_pos_embedding_groups": 4}
+
+
+def tiny_wavlm(folder: str | Path, large: bool = False) -> Path:
+    """WavLM; `large` has layer norms in its front end and before its blocks, as wavlm-large has."""
+    from transformers import WavLMConfig, WavLMModel
+
+    return _save(WavLMModel(WavLMConfig(**_speech(large))), folder)
+
+
+def tiny_hubert(folder: str | Path, large: bool = False) -> Path:
+    """HuBERT."""
+    from transformers import HubertConfig, HubertModel
+
+    return _save(HubertModel(HubertConfig(**_speech(large))), folder)
+
+
+def tiny_wav2vec2(folder: str | Path, large: bool = False) -> Path:
+    """wav2vec 2.0."""
+    from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+    return _save(Wav2Vec2Model(Wav2Vec2Config(**_speech(large))), folder)
+
+
+def tiny_whisper(folder: str | Path) -> Path:
+    """Whisper, encoder and decoder."""
+    from transformers import WhisperConfig, WhisperForConditionalGeneration
+
+    sizes = {"d_model": 32, "encoder_layers": 3, "decoder_layers": 2, "encoder_attention_heads": 4, "decoder_attention_heads": 4}
+    tokens = {"vocab_size": 100, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 3}
+    config = WhisperConfig(
+        **sizes, **tokens, encoder_ffn_dim=48, decoder_ffn_dim=48, suppress_tokens=None, begin_suppress_tokens=None
+    )
+    return _save(WhisperForConditionalGeneration(config), folder)
+
+
+def tiny_roberta(folder: str | Path) -> Path:
+    """RoBERTa with a byte-level BPE tokenizer."""
+    from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaModel
+
+    specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    tokenizer.train_from_iterator(
+        SENTENCES, trainers.BpeTrainer(special_tokens=specials, initial_alphabet=alphabet, vocab_size=300)
+    )
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    names = {"bos_token": "<s>", "cls_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "sep_token": "</s>"}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", mask_token="<mask>", **names).save_pretrained(folder)
+    size = {"vocab_size": tokenizer.get_vocab_size(), "max_position_embeddings": 34, "type_vocab_size": 1}
+    return _save(RobertaModel(RobertaConfig(**BLOCKS, **size)), folder)
+
+
+def tiny_deberta(folder: str | Path) -> Path:
+    """DeBERTa-v3 with a Unigram tokenizer and relative positions."""
+    from transformers import DebertaV2Config, DebertaV2Model, PreTrainedTokenizerFast
+
+    specials = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"]
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.train_from_iterator(SENTENCES, trainers.UnigramTrainer(special_tokens=specials, unk_token="[UNK]", vocab_size=60))
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
+    names = {"cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "unk_token": "[UNK]", "mask_token": "[MASK]"}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+    positions = {"relative_attention": True, "position_buckets": 16, "pos_att_type": ["p2c", "c2p"], "share_att_key": True}
+    positions |= {
+        "norm_rel_ebd": "layer_norm",
+        "position_biased_input": False,
+        "max_position_embeddings": 32,
+        "type_vocab_size": 0,
+    }
+    return _save(DebertaV2Model(DebertaV2Config(**BLOCKS, **positions, vocab_size=tokenizer.get_vocab_size())), folder)
+
+
+def _speech(large: bool) -> dict:
+    norm = (
+        {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
+        if large
+        else {"feat_extract_norm": "group"}
+    )
+    return {**BLOCKS, **CONVOLUTIONS, **norm, "vocab_size": 32}
+
+
+def _save(model: torch.nn.Module, folder: str | Path) -> Path:
+    """Weights drawn large enough that layers differ, the same on every call; saved as safetensors."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1 and parameter.dtype.is_floating_point:
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.15)
+    model.save_pretrained(folder)
+    return Path(folder)
