@@ -134,7 +134,9 @@ class Experiment:
         for part, task, name in self._work():
             about = [self._settings(system), part.seed, self.config.data.labels, self.config.data.fold_dev_share]
             done = [part.model(task, system) / "config.json"]
-            self.stages.do(f"train {system} {name}", about, ["prepare"], done, partial(self._train, part, task, system), again)
+            self.stages.do(
+                f"train {system} {name}", about, ["prepare"], done, partial(self._train, part, task, system), again=again
+            )
 
     def _settings(self, system: str) -> dict[str, Any]:
         return {m: self.features.settings(m).model_dump(mode="json") for m in modalities(system)}
@@ -179,7 +181,7 @@ class Experiment:
                 [f"train {system} {name}"],
                 done,
                 partial(self._predict, part, task, system),
-                again,
+                again=again,
             )
 
     def _predict(self, part: Part, task: str, system: str) -> None:
@@ -199,7 +201,9 @@ class Experiment:
         for part, task, name in self._work():
             before = [f"predict {system} {name}" for system in self.systems]
             done = [part.fusion(task), part.predictions(task, "fusion")]
-            self.stages.do(f"fuse {name}", self.config.fusion.model_dump(), before, done, partial(self._fuse, part, task), again)
+            self.stages.do(
+                f"fuse {name}", self.config.fusion.model_dump(), before, done, partial(self._fuse, part, task), again=again
+            )
 
     def _fuse(self, part: Part, task: str) -> None:
         utterances, names = part.manifest(), self._names(task)
