@@ -100,7 +100,8 @@ def check(utterances: Sequence[Utterance], settings: DataSettings) -> Findings:
     """
     counts = Counter(utterance.id for utterance in utterances)
     lost = [item for item in utterances if item.audio is not None and not _exists(item.audio)]
-    silent = [item for item in utterances if item.text is not None or item.audio is None]
+    spoken = any(item.text for item in utterances)  # a corpus without any transcript is one of audio alone
+    wordless = [item for item in utterances if (spoken or item.audio is None) and not (item.text or "").strip()]
     found_errors = [
         _named("ids are not unique", [name for name, count in counts.items() if count > 1]),
         _named("stretches end before they begin, or begin before 0", _ids(u for u in utterances if _impossible(u))),
@@ -108,7 +109,7 @@ def check(utterances: Sequence[Utterance], settings: DataSettings) -> Findings:
     ]
     found_warnings = [
         _named("recordings are not there and will be skipped", _ids(lost)),
-        _named("transcripts are empty", _ids(u for u in silent if not (u.text or "").strip())),
+        _named("transcripts are empty", _ids(wordless)),
         _named("speakers are in more than one split", _roaming(utterances)),
         *_outside(utterances, settings),
         *_thin_splits(utterances, settings),

@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, StratifiedKFold
 
 from emojudge.errors import DataError
 from emojudge.storage import read_json
@@ -126,11 +126,13 @@ def _draw(utterances: Sequence[Utterance], groups: np.ndarray, among: np.ndarray
     emotions = np.array([utterances[index].emotion or "" for index in among])
     if np.unique(emotions, return_counts=True)[1].max() < folds:
         emotions[:] = ""  # too few of each class to spread over the folds
-    kind = StratifiedKFold if count == len(among) else StratifiedGroupKFold  # the first is fast where groups are single clips
-    folded = kind(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a rare class need not be in every fold
-        parts = [part for _, part in folded.split(among, emotions, members)]
+        # with single clips as groups, StratifiedKFold does the same much faster
+        kind = StratifiedKFold if count == len(among) else StratifiedGroupKFold
+        parts = [part for _, part in kind(folds, shuffle=True, random_state=seed).split(among, emotions, members)]
+    if not all(map(len, parts)):  # of few speakers, StratifiedGroupKFold may leave a fold empty
+        parts = [part for _, part in GroupKFold(folds, shuffle=True, random_state=seed).split(among, emotions, members)]
     return among[np.sort(np.concatenate(parts[:taken]))]
 
 
