@@ -113,6 +113,7 @@ def check(utterances: Sequence[Utterance], settings: DataSettings) -> Findings:
         _named("speakers are in more than one split", _roaming(utterances)),
         *_outside(utterances, settings),
         *_thin_splits(utterances, settings),
+        _named("members of data.folds are in no utterance", _strangers(utterances, settings)),
     ]
     if lost and len(lost) == len(utterances):
         found_errors.append(
@@ -196,6 +197,16 @@ def _thin_splits(utterances: Sequence[Utterance], settings: DataSettings) -> lis
         if settings.folds
         else [f"No clip of the split {split} is {', '.join(names)}." for split, names in absent.items() if names]
     )
+
+
+def _strangers(utterances: Iterable[Utterance], settings: DataSettings) -> list[str]:
+    """Whom the folds name and the corpus lacks; a limited corpus may lack anyone."""
+    if settings.folds is None or settings.limit:
+        return []
+    from emojudge.splits import names_of, read_folds
+
+    named = set().union(*read_folds(settings.folds).values())
+    return sorted(named.difference(*map(names_of, utterances)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -305,3 +305,18 @@ def test_synthetic_without_espeak(tmp_path, monkeypatch):
     monkeypatch.setattr(synthetic.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"emojudge\[synthetic\]"):
         list(synthetic.utterances(tmp_path))
+
+
+# -- docs/extend.md
+
+
+def test_the_example_in_the_docs_is_a_corpus(tmp_path):
+    text = (Path(__file__).parents[1] / "docs" / "extend.md").read_text(encoding="utf-8")
+    code = text.partition("```python")[2].partition("```")[0]
+    example = {}
+    exec(compile(code, "docs/extend.md", "exec"), example)
+    write_wav(tmp_path / "wav" / "ann_W_01.wav")
+    (found,) = example["utterances"](tmp_path)
+    assert (found.id, found.speaker, found.emotion) == ("ann_W_01", "ann", "Angry")
+    with pytest.raises(DataError):
+        list(example["utterances"](tmp_path / "nowhere"))

@@ -108,6 +108,13 @@ def test_absent_classes():
     assert manifest.check(without, DataSettings(labels=("Sad", "Happy"))).warnings == ("No clip of the split dev is Sad.",)
 
 
+def test_folds_that_name_strangers(tmp_path):
+    (tmp_path / "folds.json").write_text('{"folds": {"1": ["dev0", "dev1"], "2": ["nobody"]}}', encoding="utf-8")
+    chosen = DataSettings(labels=("Sad", "Happy"), folds=tmp_path / "folds.json")
+    assert manifest.check(fault(), chosen).warnings == ("1 members of data.folds are in no utterance: nobody.",)
+    assert manifest.check(fault(), chosen.model_copy(update={"limit": 5})) == manifest.Findings()
+
+
 def test_labels_without_splits():
     findings = manifest.check([Utterance("a", text="hi", emotion="Sad")], DataSettings())
     assert findings.errors == ("No utterance has a split; set data.splits = 'speaker', or name data.folds.",)
