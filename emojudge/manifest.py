@@ -100,7 +100,8 @@ def check(utterances: Sequence[Utterance], settings: DataSettings) -> Findings:
     """
     counts = Counter(utterance.id for utterance in utterances)
     lost = [item for item in utterances if item.audio is not None and not _exists(item.audio)]
-    silent = [item for item in utterances if item.text is not None or item.audio is None]
+    spoken = any(item.text for item in utterances)  # a corpus without any transcript is one of audio alone
+    wordless = [item for item in utterances if (spoken or item.audio is None) and not (item.text or "").strip()]
     found_errors = [
         _named("ids are not unique", [name for name, count in counts.items() if count > 1]),
         _named("stretches end before they begin, or begin before 0", _ids(u for u in utterances if _impossible(u))),
@@ -108,10 +109,11 @@ def check(utterances: Sequence[Utterance], settings: DataSettings) -> Findings:
     ]
     found_warnings = [
         _named("recordings are not there and will be skipped", _ids(lost)),
-        _named("transcripts are empty", _ids(u for u in silent if not (u.text or "").strip())),
+        _named("transcripts are empty", _ids(wordless)),
         _named("speakers are in more than one split", _roaming(utterances)),
         *_outside(utterances, settings),
         *_thin_splits(utterances, settings),
+        _named("members of data.folds are in no utterance", _strangers(utterances, settings)),
     ]
     if lost and len(lost) == len(utterances):
         found_errors.append(
@@ -195,6 +197,16 @@ def _thin_splits(utterances: Sequence[Utterance], settings: DataSettings) -> lis
         if settings.folds
         else [f"No clip of the split {split} is {', '.join(names)}." for split, names in absent.items() if names]
     )
+
+
+def _strangers(utterances: Iterable[Utterance], settings: DataSettings) -> list[str]:
+    """Whom the folds name and the corpus lacks; a limited corpus may lack anyone."""
+    if settings.folds is None or settings.limit:
+        return []
+    from emojudge.splits import names_of, read_folds
+
+    named = set().union(*read_folds(settings.folds).values())
+    return sorted(named.difference(*map(names_of, utterances)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, StratifiedKFold
 
 from emojudge.errors import DataError
 from emojudge.storage import read_json
@@ -24,7 +24,7 @@ def speaker_split(utterances: Sequence[Utterance], shares: tuple[float, float, f
     utterance without a speaker counts as a speaker of its own.
 
     Raises:
-        DataError: fewer than three speakers.
+        DataError: too few speakers, at least three are needed.
     """
     groups = _speakers(utterances)
     if len(set(groups)) < 3:
@@ -37,6 +37,10 @@ def speaker_split(utterances: Sequence[Utterance], shares: tuple[float, float, f
     tested = _draw(utterances, groups, everyone, test, seed)
     splits[tested] = "test"
     splits[_draw(utterances, groups, np.setdiff1d(everyone, tested), dev / (train + dev), seed)] = "dev"
+    if not {"train", "dev"} <= set(splits):
+        raise DataError(
+            f"{len(set(groups))} speakers are too few for the shares {shares}; set data.split_shares nearer to each other."
+        )
     return _with_splits(utterances, splits)
 
 
@@ -119,18 +123,19 @@ def _draw(utterances: Sequence[Utterance], groups: np.ndarray, among: np.ndarray
     count = len(np.unique(members))
     if count < 2:
         return among[:0]
-    wanted = Fraction(min(share, 1 - 1e-6)).limit_denominator(min(10, count))
-    taken, folds = max(wanted.numerator, 1), max(wanted.denominator, 2)
-    if taken >= folds:
-        taken, folds = min(10, count) - 1, min(10, count)
+    most = min(10, count)
+    wanted = Fraction(share).limit_denominator(most)
+    taken, folds = min(max(wanted, Fraction(1, most)), Fraction(most - 1, most)).as_integer_ratio()
     emotions = np.array([utterances[index].emotion or "" for index in among])
     if np.unique(emotions, return_counts=True)[1].max() < folds:
         emotions[:] = ""  # too few of each class to spread over the folds
-    kind = StratifiedKFold if count == len(among) else StratifiedGroupKFold  # the first is fast where groups are single clips
-    folded = kind(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a rare class need not be in every fold
-        parts = [part for _, part in folded.split(among, emotions, members)]
+        # with single clips as groups, StratifiedKFold does the same much faster
+        kind = StratifiedKFold if count == len(among) else StratifiedGroupKFold
+        parts = [part for _, part in kind(folds, shuffle=True, random_state=seed).split(among, emotions, members)]
+    if not all(map(len, parts)):  # of few speakers, StratifiedGroupKFold may leave a fold empty
+        parts = [part for _, part in GroupKFold(folds, shuffle=True, random_state=seed).split(among, emotions, members)]
     return among[np.sort(np.concatenate(parts[:taken]))]
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import soxr
 
 RATE = 16_000
-LEVEL_DBFS = -26.0
+LEVEL_DBFS = -31.0
 """RMS of a clip of gain 0."""
 
 _SYNCHRONOUS, _NO_EXIT, _UTF8 = 2, 0x8000, 1
