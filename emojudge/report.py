@@ -166,7 +166,7 @@ def duration(seconds: float) -> str:
     """Seconds as a person says them.
 
     >>> duration(4.25), duration(128), duration(7300)
-    ('4.2 s', '2 min 8 s', '2 h 2 min')
+    ('4.2 s', '2 min 8 s', '2 h 1 min')
     """
     if seconds < 60:
         return f"{seconds:.1f} s"
