@@ -16,7 +16,7 @@ from emojudge.figures import confidence_histogram, threshold_sweep
 from emojudge.judged import Judged, examples, judged_clips, sweep
 from emojudge.metrics import confusion
 from emojudge.settings import Config
-from emojudge.tables import METRICS, SHORT, number, published, system_name, systems
+from emojudge.tables import METRICS, SHORT, number, p_value, published, system_name, systems
 from emojudge.types import ATTRIBUTES, Cues
 
 HEADLINE = {"emotions": ("macro_f1", ""), "attributes": ("ccc", "mean")}
@@ -33,13 +33,13 @@ class Scale:
 
     @classmethod
     def around(cls, values: Sequence[float]) -> "Scale":
-        """An axis of three to eight ticks that holds all `values`.
+        """An axis of a few ticks that holds all `values`.
 
         >>> Scale.around([0.43, 0.71]).ticks
         [0.4, 0.5, 0.6, 0.7, 0.8]
         """
         span = max(max(values) - min(values), 0.02)
-        step = next(step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, math.inf) if span / step <= 6)
+        step = next(step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, math.inf) if span / step <= 5)
         return cls(math.floor(min(values) / step) * step, math.ceil(max(values) / step) * step, step)
 
     @property
@@ -57,7 +57,8 @@ class Scale:
 
     def axis(self) -> list[dict[str, Any]]:
         """Ticks with their places."""
-        return [{"at": self.at(tick), "text": f"{tick:.2f}".removesuffix("0")} for tick in self.ticks]
+        digits = 1 if self.step >= 0.1 else 2
+        return [{"at": self.at(tick), "text": f"{tick:.{digits}f}".replace("-", "−")} for tick in self.ticks]
 
 
 def ladder(config: Config, rows: Sequence[Row], task: str, split: str) -> dict[str, Any]:
@@ -98,6 +99,17 @@ def ladder(config: Config, rows: Sequence[Row], task: str, split: str) -> dict[s
     return {"axis": scale.axis(), "rows": lines, "headers": headers, "sources": sources, "n": ours[0][1]["n"]}
 
 
+def left_out(rows: Sequence[Row], task: str, split: str) -> list[str]:
+    """Clips that are missing from the scores, in words."""
+    unlabelled = find(rows, "", "unlabelled", (task, split))
+    words = [f"{unlabelled['value']:g} more have no known answer"] if unlabelled and unlabelled["value"] else []
+    for system in systems(rows, task, split):
+        row = find(rows, system, "unpredicted", (task, split))
+        if row and row["value"]:
+            words.append(f"{SHORT[system].lower()} did not predict {row['value']:g}")
+    return words
+
+
 def span(row: Row) -> str:
     """The interval as printed."""
     return "" if row["low"] is None else f"{row['low']:.3f} – {row['high']:.3f}"
@@ -110,7 +122,10 @@ def forest(config: Config, rows: Sequence[Row], task: str, split: str) -> dict[s
     if not found:
         return None
     scale = Scale.around([0.0, *(v for row in found for v in (row["low"], row["value"], row["high"]) if v is not None)])
-    lines = [{"system": row["system"].split("-")[0], "row": row} | scale.marks(row) for row in found]
+    lines = []
+    for row in found:
+        p = find(rows, row["system"], "mcnemar_p", (task, split))
+        lines.append({"system": row["system"].split("-")[0], "row": row, "p": p_value(p) if p else ""} | scale.marks(row))
     return {"axis": scale.axis(), "zero": scale.at(0.0), "rows": lines}
 
 
@@ -166,6 +181,9 @@ def judge_exhibit(
         "coverage": coverage["value"] if coverage else 0,
         "n": coverage["n"] if coverage else 0,
         "figures": figures,
+        "differences": [
+            row for row in rows if row["split"] == split and row["metric"] == "macro_f1_difference" and "judge-" in row["system"]
+        ],
         "unusable": len(clips) - len(answered),
         "examples": [_example(clip, cues.get(clip.utterance.id)) for clip in examples(clips)],
     }

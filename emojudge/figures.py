@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-VARIABLES = ("ink", "muted", "rule", "surface", "audio", "text", "early", "fusion", "judge", "harm")
+VARIABLES = ("ink", "muted", "rule", "surface", "audio", "text", "early", "fusion", "judge", "harm", "rest")
 """CSS variables of the template; the systems' names are among them."""
 
 STAND_IN = {name: f"#0102{number:02x}" for number, name in enumerate(VARIABLES, 16)}
@@ -27,6 +27,7 @@ _STYLE: dict[Any, Any] = {
     "axes.titlecolor": STAND_IN["ink"],
     "axes.titlesize": 10,
     "axes.titlelocation": "left",
+    "axes.titlepad": 8,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -74,6 +75,7 @@ def scatter(gold: np.ndarray, predicted: np.ndarray, names: Sequence[str], syste
 
     def draw(axes: Sequence["Axes"]) -> None:
         low, high = float(min(gold.min(), predicted.min())), float(max(gold.max(), predicted.max()))
+        low, high = low - 0.04 * (high - low), high + 0.04 * (high - low)
         for k, (axis, name) in enumerate(zip(axes, names, strict=True)):
             axis.plot([low, high], [low, high], color=STAND_IN["muted"], lw=1, ls=(0, (4, 3)))
             axis.plot(gold[keep, k], predicted[keep, k], "o", ms=3, mew=0, alpha=0.45, color=STAND_IN[system])
@@ -88,7 +90,7 @@ def confidence_histogram(confidences: Sequence[float], right: Sequence[bool], th
 
     def draw(axes: Sequence["Axes"]) -> None:
         values, good = np.asarray(confidences, dtype=float), np.asarray(right, dtype=bool)
-        series, colours = [values[good], values[~good]], [STAND_IN["judge"], STAND_IN["muted"]]
+        series, colours = [values[good], values[~good]], [STAND_IN["judge"], STAND_IN["rest"]]
         axes[0].hist(
             series,
             np.linspace(0, 1, 21).tolist(),
@@ -154,6 +156,7 @@ def _themed(text: str, name: str) -> str:
         text = re.sub(unwanted, "", text, flags=re.DOTALL)
     text = re.sub(r' (width|height)="[\d.]+pt"', "", text, count=2)
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{name}-", text)
+    text = text.replace("<svg", f'<svg role="img" aria-label="{name}"', 1)
     for variable, colour in STAND_IN.items():
         text = text.replace(colour, f"var(--{variable})")
     return text

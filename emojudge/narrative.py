@@ -16,27 +16,29 @@ def main_split(config: Config, rows: Sequence[Row], task: str) -> str | None:
 
 def verdict(run: RunFolder, rows: Sequence[Row]) -> str:
     """The whole run in a sentence or two."""
-    sentences = []
+    sentences: list[str] = []
     for task in run.config.tasks:
         split = main_split(run.config, rows, task)
         present = [s for s in systems(rows, task, split) if s != "judge"] if split else []
         if split and present:
-            sentences.append(_how_good(rows, present[-1], (task, split)))
+            sentences.append(_how_good(rows, present[-1], (task, split), first=not sentences))
     judge = judge_sentence(run.config, rows)
     return " ".join([*sentences, judge]) if sentences else "Nothing could be scored: no clip of these splits has a known answer."
 
 
-def _how_good(rows: Sequence[Row], system: str, where: tuple[str, str]) -> str:
+def _how_good(rows: Sequence[Row], system: str, where: tuple[str, str], first: bool) -> str:
     """What the most joint unjudged system achieves."""
     doer = {"audio": "The voice alone", "text": "The text alone"}.get(system, "Voice and text together")
-    verb, follow = ("gives", "follows") if system in ("audio", "text") else ("give", "follow")
-    if where[0] == "emotions":
-        right, score = find(rows, system, "accuracy", where), find(rows, system, "macro_f1", where)
-        if right and score:
-            share = f"{right['value']:.0%} of {score['n']:,} {where[1]} clips".replace("%", " %")
-            return f"{doer} {verb} {share} their right emotion (macro-F1 {_with_interval(score)})."
+    right, score = find(rows, system, "accuracy", where), find(rows, system, "macro_f1", where)
+    if right and score:
+        verb = "finds" if system in ("audio", "text") else "find"
+        share = f"{right['value'] * 100:.0f} % of {score['n']:,} {where[1]} clips"
+        return f"{doer} {verb} the emotion of {share} (macro-F1 {_with_interval(score)})."
     score = find(rows, system, "ccc", where, "mean")
-    return f"{doer} {follow} the emotional attributes with a mean CCC of {_with_interval(score)}." if score else ""
+    if score is None:
+        return ""
+    opening = f"{doer} reach" + ("es" if system in ("audio", "text") else "") if first else "For the attributes, the mean CCC is"
+    return f"{opening} a mean CCC of {_with_interval(score)}." if first else f"{opening} {_with_interval(score)}."
 
 
 def _with_interval(row: Row) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from emojudge.aligned import PartResults, read_results
 from emojudge.errors import MissingExtra
 from emojudge.evaluation import Row
-from emojudge.exhibits import class_bars, confusions, forest, judge_exhibit, ladder
+from emojudge.exhibits import class_bars, confusions, forest, judge_exhibit, ladder, left_out
 from emojudge.figures import scatter, training_curves
 from emojudge.judged import read_cues
 from emojudge.narrative import difference, judge_sentence, main_split, verdict
@@ -73,6 +73,7 @@ def contents(run: RunFolder, rows: Sequence[Row]) -> dict[str, Any]:
         "data": data_table(run),
         "folds": list(run.folds),
         "seeds": run.config.seeds,
+        "classes": len(run.config.data.labels),
         "changed": changed_settings(run.config),
         "versions": about.get("versions", {}),
         "stages": stage_seconds(about.get("stages", {})),
@@ -90,7 +91,8 @@ def _task(run: RunFolder, rows: Sequence[Row], task: str) -> dict[str, Any] | No
     return {
         "name": task,
         "split": split,
-        "title": {"emotions": "Which emotion", "attributes": "How much of it"}[task],
+        "title": "Emotions" if emotions else "Emotional attributes",
+        "left_out": left_out(rows, task, split),
         "ladder": ladder(config, rows, task, split),
         "other": [(s, ladder(config, rows, task, s)) for s in config.evaluation.splits if s != split and systems(rows, task, s)],
         "forest": forest(config, rows, task, split),
@@ -164,7 +166,7 @@ def duration(seconds: float) -> str:
     """Seconds as a person says them.
 
     >>> duration(4.25), duration(128), duration(7300)
-    ('4.2 s', '2 min 8 s', '2 h 2 min')
+    ('4.2 s', '2 min 8 s', '2 h 1 min')
     """
     if seconds < 60:
         return f"{seconds:.1f} s"
