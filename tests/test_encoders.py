@@ -15,6 +15,10 @@ TEXTS = ["Kids are talking by the door.", "", "I can't believe that you did this
 
 ENCODERS = {
     "whisper": ("whisper", tiny.tiny_whisper, {}, AudioSettings, CLIPS),
+    "wavlm": ("hf_speech", tiny.tiny_wavlm, {}, AudioSettings, CLIPS),
+    "wavlm-large": ("hf_speech", tiny.tiny_wavlm, {"large": True}, AudioSettings, CLIPS),
+    "hubert": ("hf_speech", tiny.tiny_hubert, {}, AudioSettings, CLIPS),
+    "wav2vec2": ("hf_speech", tiny.tiny_wav2vec2, {"large": True}, AudioSettings, CLIPS),
     "roberta": ("hf_text", tiny.tiny_roberta, {}, TextSettings, TEXTS),
     "deberta": ("hf_text", tiny.tiny_deberta, {}, TextSettings, TEXTS),
 }
@@ -98,7 +102,7 @@ def test_the_fingerprint_names_all_that_changes_the_output(case):
     assert changed.fingerprint != opener().fingerprint
 
 
-@pytest.mark.parametrize(("name", "kind"), [("whisper", AudioSettings), ("hf_text", TextSettings)])
+@pytest.mark.parametrize(("name", "kind"), [("whisper", AudioSettings), ("hf_speech", AudioSettings), ("hf_text", TextSettings)])
 def test_absent_weights_are_one_sentence(name, kind, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     module, _ = registry.resolve("encoders", name)

@@ -1,0 +1,135 @@
+"""Speech encoders of Hugging Face on raw waveforms: WavLM, HuBERT, wav2vec 2.0 and others of their build.
+
+wav2vec 2.0: Baevski et al. 2020 (https://arxiv.org/abs/2006.11477), HuBERT: Hsu et al. 2021
+(https://arxiv.org/abs/2106.07447), WavLM: Chen et al. 2022 (https://arxiv.org/abs/2110.13900). The convolutional
+front end runs on each clip by itself, since its group norm over time would see a batch's padding; the
+transformer runs on the padded batch under a mask. So a clip alone and in a batch gets the same features.
+
+The waveform is taken as it comes: normalising it is `emojudge.audio.Normaliser`'s matter. SpecAugment and
+LayerDrop, which these models bring from their pretraining, are off.
+
+Argument: a folder, or a hub id as "microsoft/wavlm-large" (paper 4.1).
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from emojudge import pretrained
+from emojudge.audio import SAMPLE_RATE
+from emojudge.errors import ModelError
+from emojudge.settings import AudioSettings
+
+
+def open(argument: str, settings: AudioSettings) -> "SpeechEncoder":
+    """Load a model.
+
+    Raises:
+        MissingWeights: the weights are not there.
+        ModelError: an architecture without convolutional front end, projection and transformer.
+        ConfigError: `settings.layers` names a layer that the model does not have.
+    """
+    from transformers import AutoModel
+
+    return SpeechEncoder(pretrained.load_model(AutoModel, argument, settings.revision), settings)
+
+
+def receptive_field(kernels: Sequence[int], strides: Sequence[int]) -> int:
+    """Samples that the front end needs for one frame.
+
+    >>> receptive_field((10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2))
+    400
+    """
+    field = 1
+    for kernel, stride in zip(reversed(kernels), reversed(strides), strict=True):
+        field = (field - 1) * stride + kernel
+    return field
+
+
+class SpeechEncoder:
+    """Batches of waveforms to hidden states.
+
+    Attributes: `modality` "audio"; `size` the width D; `layers` how many layers L are returned; `module` the
+    network; `fingerprint` names the weights and all that changes the output.
+    """
+
+    modality = "audio"
+
+    def __init__(self, module: Any, settings: AudioSettings) -> None:
+        parts = ("feature_extractor", "feature_projection", "encoder")
+        if not all(hasattr(module, part) for part in parts) or not hasattr(module.encoder, "layers"):
+            raise ModelError(
+                f"{type(module).__name__} is no waveform encoder that is known here; take WavLM, HuBERT or wav2vec 2.0."
+            )
+        self.module = module
+        self.module.config.layerdrop = 0.0
+        self.blocks = module.encoder.layers
+        self.chosen = pretrained.chosen(settings.layers, len(self.blocks))
+        self.size, self.layers = int(module.config.hidden_size), len(self.chosen)
+        self.shortest = receptive_field(module.config.conv_kernel, module.config.conv_stride)
+        self.max_samples = int(settings.max_seconds * SAMPLE_RATE)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest of the weights and of how they are used."""
+        config = {key: value for key, value in self.module.config.to_dict().items() if key not in ("_name_or_path", "dtype")}
+        about = {"encoder": "hf_speech", "mode": 1, "layers": self.chosen, "max_samples": self.max_samples, "config": config}
+        return pretrained.fingerprint(self.module, about)
+
+    def freeze(self, train: str) -> None:
+        """Let "none", "top:K" blocks or "all" learn; the convolutions never do (paper 4.1; decision 2)."""
+        pretrained.freeze(self.module, self.blocks, train, (self.module.feature_extractor,))
+
+    def encode(self, batch: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Hidden states of clips of any lengths; alone or in a batch, a clip gets the same.
+
+        Args:
+            batch: float32 arrays (samples,) at 16 kHz, normalised as the model is to be trained.
+
+        Returns:
+            frames (B, L, T, D) float32, 20 ms apart in the published models, and mask (B, T), True where a frame
+            belongs to the clip.
+        """
+        features = [self._front_end(samples) for samples in batch]
+        lengths = torch.tensor([len(one) for one in features], device=features[0].device)
+        mask = torch.arange(int(lengths.max()), device=lengths.device) < lengths[:, None]
+        state = self.module.feature_projection(nn.utils.rnn.pad_sequence(features, batch_first=True))
+        state = state[0] if isinstance(state, tuple) else state  # wav2vec 2.0 and WavLM also return what they projected
+        with self._recorded() as states, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask")  # WavLM's own, and without effect
+            last = self.module.encoder(state, attention_mask=None if bool(mask.all()) else mask).last_hidden_state
+        states[-1] = last  # after the final norm, where there is one
+        return torch.stack([states[number] for number in self.chosen], 1).float(), mask
+
+    def _front_end(self, samples: np.ndarray) -> torch.Tensor:
+        """Convolutions over one clip: (frames, channels). A clip too short for one frame is filled up with zeros."""
+        module = self.module
+        wave = torch.as_tensor(samples[: self.max_samples], dtype=module.dtype, device=module.device)
+        wave = functional.pad(wave, (0, max(0, self.shortest - len(wave))))
+        return module.feature_extractor(wave[None])[0].T
+
+    @contextmanager
+    def _recorded(self) -> Iterator[list[torch.Tensor]]:
+        """The input of the first block and the output of each, in order, of the forward pass inside the `with`."""
+        states: list[torch.Tensor] = []
+
+        def before(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+            states.append(inputs[0])
+
+        def after(_: nn.Module, __: Any, output: Any) -> None:
+            states.append(output[0] if isinstance(output, tuple) else output)
+
+        hooks = [self.blocks[0].register_forward_pre_hook(before)]
+        hooks += [block.register_forward_hook(after) for block in self.blocks]
+        try:
+            yield states
+        finally:
+            for hook in hooks:
+                hook.remove()
