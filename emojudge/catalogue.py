@@ -55,7 +55,7 @@ def _prompts() -> dict[str, str]:
     return {file.stem: tomllib.loads(file.read_text(encoding="utf-8")).get("about", "") for file in files}
 
 
-def doctor() -> dict[str, str]:
+def installed() -> dict[str, str]:
     """Each optional part: its version, or the command that installs it."""
     found = {}
     for extra, (module, purpose) in EXTRAS.items():

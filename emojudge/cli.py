@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -52,14 +53,46 @@ def experiment(source: Path, changes: list[str] | None, into: Path | None = None
     return Experiment.open(source, changes or [], into)
 
 
-def show(result: Any, as_json: bool) -> None:
-    """Print a result: JSON, or text for people."""
-    if as_json:
-        print(json.dumps(result, ensure_ascii=False, indent=1, default=str))
-    else:
-        from emojudge.display import show_tables
+def print_json(content: Any) -> None:
+    """Results for programs."""
+    print(json.dumps(content, ensure_ascii=False, indent=1, default=str))
 
-        show_tables(result)
+
+def show_run(work: Any, as_json: bool) -> None:
+    """The tables of an evaluated run, and where its report is."""
+    if as_json:
+        print_json({"rows": work.results(), "report": str(work.run.file("report.html")), "skipped": work.skipped()})
+        return
+    from emojudge.display import show_tables
+    from emojudge.tables import tables
+
+    show_tables(tables(work.run, work.results()))
+    if notice := work.stages.about.get("notice"):
+        print(f"{notice}\n")
+    print(f"Report: {work.run.file('report.html')}")
+
+
+def show_mappings(content: dict[str, dict[str, str]], as_json: bool) -> None:
+    """Names and what they are, under titles."""
+    from emojudge.display import show_mapping
+
+    if as_json:
+        print_json(content)
+    else:
+        for title, mapping in content.items():
+            show_mapping(title, mapping)
+
+
+def show_data(work: Any, as_json: bool) -> None:
+    """Table 1 of a prepared run."""
+    from emojudge.display import show_tables
+    from emojudge.tables import data_table
+
+    table = data_table(list(work.utterances.values()), work.config)
+    if as_json:
+        print_json([dict(zip(table.headers, row, strict=True)) for row in table.rows])
+    else:
+        show_tables([table])
 
 
 @verb
@@ -67,7 +100,7 @@ def run(source: Source, into: Into = None, set: Set = None, json: Json = False) 
     """Do everything an experiment asks for, from corpus to report; what is done already is skipped."""
     work = experiment(source, set, into)
     work.everything()
-    show(work.results(), json)
+    show_run(work, json)
     return 1 if work.skipped() else 0
 
 
@@ -76,13 +109,16 @@ def prepare(source: Source, into: Into = None, set: Set = None, json: Json = Fal
     """Read and check a corpus; write its manifest and splits."""
     work = experiment(source, set, into)
     work.prepare()
-    show(work.statistics(), json)
+    show_data(work, json)
 
 
 @verb
 def stats(source: Source, into: Into = None, set: Set = None, json: Json = False) -> None:
     """Count emotions, speakers and hours per split, as the paper's Table 1."""
-    show(experiment(source, set, into).statistics(), json)
+    work = experiment(source, set, into)
+    if not source.is_dir():
+        work.prepare()
+    show_data(work, json)
 
 
 @verb
@@ -119,7 +155,8 @@ def judge(
     """Ask the judge about the clips that judge.ask selects; nothing is asked twice."""
     work = experiment(run, set)
     if dry_run:
-        show(work.judge_estimate(), json)
+        estimates = work.estimate()
+        print_json(estimates) if json else print("\n".join(map(str, estimates)))
     else:
         work.judge(again=True)
 
@@ -140,7 +177,7 @@ def evaluate(
     """Score every system with intervals, and write metrics.json."""
     work = experiment(run, set)
     work.evaluate(allow_fitted=allow_fitted, again=True)
-    show(work.results(), json)
+    show_run(work, json)
 
 
 @verb
@@ -160,7 +197,13 @@ def say(
     """Explain one clip: cues in words, both models, fusion, the judge's verdict and reason, seconds per stage."""
     from emojudge.pipeline import EmoJudge
 
-    show(EmoJudge.load(run, set or []).predict(clip, text), json)
+    told = EmoJudge.load(run, set or []).predict(clip, text)
+    if json:
+        print_json(asdict(told))
+    else:
+        from emojudge.display import show_explanation
+
+        show_explanation(told)
 
 
 @verb
@@ -170,17 +213,15 @@ def list_(
     """Name every corpus, encoder, judge and prompt there is."""
     from emojudge.catalogue import catalogue
 
-    show(catalogue(folder), json)
+    show_mappings(catalogue(folder), json)
 
 
 @verb
-def doctor(json: Json = False) -> int:
+def doctor(json: Json = False) -> None:
     """Say what is installed, what is missing, and how to get it."""
-    from emojudge.catalogue import doctor
+    from emojudge.catalogue import installed
 
-    found = doctor()
-    show(found, json)
-    return 0
+    show_mappings({"EmoJudge": installed()}, json)
 
 
 def main() -> None:

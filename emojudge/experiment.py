@@ -12,20 +12,20 @@ from typing import Any
 
 import torch
 
-from emojudge import evaluation, fusion, judging, manifest, report, splits
+from emojudge import audio, evaluation, fusion, judging, manifest, report, splits
 from emojudge.audio import Normaliser
 from emojudge.config import load_config
-from emojudge.cues import measure_all
-from emojudge.errors import DataError
+from emojudge.cues import Quantiles, measure
+from emojudge.errors import AudioError, DataError
 from emojudge.features import Features
 from emojudge.inference import predict
 from emojudge.models import EmotionModel, ModelCard, load, read_card, trained_encoders
-from emojudge.progress import say
+from emojudge.progress import say, track
 from emojudge.refine import refine_all
 from emojudge.runs import Part, RunFolder
 from emojudge.settings import Config
 from emojudge.stages import Stages
-from emojudge.storage import digest, read_jsonl, write_json, write_jsonl
+from emojudge.storage import digest, read_json, read_jsonl, write_json, write_jsonl
 from emojudge.training import Examples, target, train
 from emojudge.types import ATTRIBUTES, Cues, Utterance, Verdict
 
@@ -86,9 +86,10 @@ class Experiment:
         Raises:
             DataError: something in it makes every later number wrong; it is named.
         """
-        utterances = manifest.read(self.config.data)
+        loaded = manifest.load(self.config.data)
+        utterances = manifest.arrange(loaded, self.config.data)
         found = manifest.check(utterances, self.config.data)
-        for warning in found.warnings:
+        for warning in (*manifest.outside(loaded, self.config.data), *found.warnings):
             say(f"warning: {warning}")
         if found.errors:
             raise DataError(found.errors[0])
@@ -114,15 +115,22 @@ class Experiment:
         self.stages.do("cues", self.config.cues.model_dump(), ["prepare"], [path], partial(self._cues, path), again=again)
 
     def _cues(self, path: Path) -> None:
-        rows, quantiles, skipped = measure_all([u for u in self.utterances.values() if u.audio], self.config.cues)
-        write_jsonl(path, rows)
-        write_json(self.run.file("quantiles.json"), quantiles)
+        spoken = [u for u in self.utterances.values() if u.audio]
+        rows, skipped = [], {}
+        for u in track(spoken, "Measuring voices", len(spoken)):
+            try:
+                rows.append(measure(u.id, audio.read(str(u.audio), u.start, u.end), u.text, self.config.cues))
+            except AudioError as error:
+                skipped[u.id] = str(error)
+        train = [row for row in rows if self.utterances[row.id].split == "train"] or rows
+        quantiles = Quantiles.fit(train, [self.utterances[row.id].speaker for row in train], self.config.cues)
+        write_json(self.run.file("quantiles.json"), quantiles.to_json())
+        write_jsonl(path, (quantiles.describe(row, self.utterances[row.id].speaker) for row in rows))
         self._skip(skipped)
 
     def _skip(self, skipped: dict[str, str]) -> None:
         """Add what could not be used to skipped.jsonl; the rest went on."""
-        path = self.run.file("skipped.jsonl")
-        known = {row["id"]: row["reason"] for row in read_jsonl(path, dict)} if path.exists() else {}
+        path, known = self.run.file("skipped.jsonl"), self.skipped()
         if skipped.keys() - known.keys():
             write_jsonl(path, [{"id": id, "reason": reason} for id, reason in (known | skipped).items()])
             say(f"warning: {len(skipped)} clips could not be used; {path} says why")
@@ -244,6 +252,10 @@ class Experiment:
             judging.prompts([i for i in ids if i in cues], self.utterances, cues, fused, labels=labels, settings=settings)
         )
 
+    def estimate(self) -> list[judging.Estimate]:
+        """What judging each part would take, at most; nothing is asked."""
+        return [judging.estimate(self.prompts(part), self.config.judge.judge) for part in self.run.parts()]
+
     def refine(self, again: bool = False) -> None:
         """Apply the verdicts under the threshold; costs nothing."""
         for part in self.run.parts():
@@ -272,6 +284,15 @@ class Experiment:
         path = self.run.file("report.html")
         self.stages.do("report", None, ["evaluate"], [path], partial(report.write, self.run), again=again)
         return path
+
+    def results(self) -> list[dict[str, Any]]:
+        """The rows of metrics.json."""
+        return read_json(self.run.file("metrics.json"))["rows"]
+
+    def skipped(self) -> dict[str, str]:
+        """Utterances that could not be used, and why."""
+        path = self.run.file("skipped.jsonl")
+        return {row["id"]: row["reason"] for row in read_jsonl(path, dict)} if path.exists() else {}
 
 
 def modalities(system: str) -> tuple[str, ...]:

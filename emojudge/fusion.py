@@ -102,9 +102,7 @@ def fit(
     systems = tuple(outputs)
     dev = [u for u in dev if all(u.id in outputs[s] for s in systems) and (u.emotion if task == "emotions" else u.attributes)]
     if len(dev) < 2 * settings.folds:
-        raise DataError(
-            f"Fusion has {len(dev)} dev clips with {task}, too few for {settings.folds} folds; give dev more clips or set fusion.folds."
-        )
+        raise DataError(f"Fusion has {len(dev)} dev clips with {task}, too few for {settings.folds} folds; make dev larger.")
     x = features(outputs, [u.id for u in dev], systems, names, task)
     splits = list(_folds(dev, settings.folds, task))
     grid = np.geomspace(settings.low, settings.high, settings.steps)

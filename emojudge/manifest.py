@@ -111,7 +111,7 @@ def check(utterances: Sequence[Utterance], settings: DataSettings) -> Findings:
         _named("recordings are not there and will be skipped", _ids(lost)),
         _named("transcripts are empty", _ids(wordless)),
         _named("speakers are in more than one split", _roaming(utterances)),
-        *_outside(utterances, settings),
+        *outside(utterances, settings),
         *_thin_splits(utterances, settings),
         _named("members of data.folds are in no utterance", _strangers(utterances, settings)),
     ]
@@ -159,7 +159,7 @@ def _roaming(utterances: Iterable[Utterance]) -> list[str]:
     return [speaker for speaker, splits in homes.items() if len(splits) > 1]
 
 
-def _outside(utterances: Iterable[Utterance], settings: DataSettings) -> list[str]:
+def outside(utterances: Iterable[Utterance], settings: DataSettings) -> list[str]:
     """Labels that are not in the set, each with its clips."""
     clips = defaultdict(list)
     for utterance in utterances:
@@ -253,19 +253,3 @@ def _seconds(utterance: Utterance) -> float:
         return soundfile.info(utterance.audio).duration - (utterance.start or 0.0) if utterance.audio else 0.0
     except (soundfile.LibsndfileError, OSError):
         return 0.0
-
-
-def markdown(rows: Sequence[TableRow]) -> str:
-    """The rows of `table1` as a Markdown table.
-
-    >>> print(markdown([TableRow("Sad", "share", {"train": 0.25}), TableRow("Total files", "count", {"train": 4000})]))
-    | Emotion | train |
-    |---|---:|
-    | Sad | 25.00% |
-    | Total files | 4,000 |
-    """
-    form = {"share": "{:.2%}", "count": "{:,.0f}", "hours": "{:.2f}"}
-    splits = list(rows[0].values) if rows else []
-    lines = [("Emotion", *splits), *((row.name, *(form[row.unit].format(row.values[s]) for s in splits)) for row in rows)]
-    head, *body = (f"| {' | '.join(cells)} |" for cells in lines)
-    return "\n".join([head, "|---|" + "---:|" * len(splits), *body])

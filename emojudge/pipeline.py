@@ -1,7 +1,7 @@
 """A trained run as one object: `EmoJudge.load("runs/demo").predict("clip.wav", "I won!")` explains each stage."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,10 +171,3 @@ class EmoJudge:
         # A ledger of its own: here even a verdict that agrees is asked for its reason.
         [told.verdict] = judging.judge(asked, self._judge, self.run.file("say.sqlite"))
         found["judge"] = refine(shown, told.verdict, settings.threshold)
-
-
-def as_mapping(told: Explanation) -> Mapping[str, Any]:
-    """An explanation as JSON can hold it."""
-    from dataclasses import asdict
-
-    return asdict(told)

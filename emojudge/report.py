@@ -19,6 +19,7 @@ from emojudge.runs import RunFolder
 from emojudge.settings import Config
 from emojudge.storage import atomic, read_json, read_jsonl
 from emojudge.tables import data_table, systems, tables, to_markdown
+from emojudge.types import Utterance
 
 
 def write(run: RunFolder) -> Path:
@@ -70,7 +71,7 @@ def contents(run: RunFolder, rows: Sequence[Row]) -> dict[str, Any]:
         "cluster": "speakers" if run.config.evaluation.cluster == "speaker" else "clips",
         "tasks": tasks,
         "judge": next((task["judge"] for task in tasks if task["judge"]), None),
-        "data": data_table(run),
+        "data": data_table(list(read_jsonl(run.manifest_file(), Utterance)), run.config),
         "folds": list(run.folds),
         "seeds": run.config.seeds,
         "classes": len(run.config.data.labels),

@@ -1,18 +1,18 @@
 """Tables in the shape of the paper's Tables 1 and 2, as plain data: the report, Markdown and the terminal all print them."""
 
 import tomllib
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
 
 from emojudge.errors import ConfigError
 from emojudge.evaluation import PAIRS, Row, find
+from emojudge.manifest import table1
 from emojudge.runs import SYSTEMS, RunFolder
 from emojudge.settings import Config
 from emojudge.storage import read_jsonl
-from emojudge.types import ATTRIBUTES, SPLITS, Cues, Utterance
+from emojudge.types import ATTRIBUTES, Utterance
 
 METRICS = {"macro_f1": "Macro-F1", "uar": "UAR", "accuracy": "Accuracy", "weighted_f1": "Weighted F1"}
 """Scores of emotions, and how a person writes them."""
@@ -63,7 +63,7 @@ def tables(run: RunFolder, rows: Sequence[Row]) -> list[Table]:
                 pearson_table(run.config, rows, split) if task == "attributes" else None,
             ]
         made.append(differences_table(run.config, rows, task))
-    made += [judge_table(run.config, rows), data_table(run)]
+    made += [judge_table(run.config, rows), data_table(list(read_jsonl(run.manifest_file(), Utterance)), run.config)]
     return [table for table in made if table and table.rows]
 
 
@@ -206,29 +206,12 @@ def judge_table(config: Config, rows: Sequence[Row]) -> Table:
     return Table("The judge", headers, lines, "Helped: wrong → right. Harmed: right → wrong. Moved: wrong → another wrong.")
 
 
-def data_table(run: RunFolder) -> Table:
-    """The paper's Table 1: share of each label in each split; clips, speakers and hours below."""
-    people = list(read_jsonl(run.manifest_file(), Utterance))
-    groups = {split: [u for u in people if u.split == split] for split in SPLITS}
-    groups = {name: group for name, group in groups.items() if group and not run.folds} or {"all": people}
-    lines = []
-    for label in run.config.data.labels:
-        lines.append([label, *(_share(group, label) for group in groups.values())])
-    lines.append(["Clips", *(f"{len(group):,}" for group in groups.values())])
-    lines.append(["Speakers", *(f"{len({u.speaker for u in group if u.speaker}):,}" for group in groups.values())])
-    seconds = clip_seconds(run, people)
-    if seconds:
-        lines.append(["Hours", *(f"{sum(seconds.get(u.id, 0) for u in group) / 3600:.2f}" for group in groups.values())])
-    return Table(f"The data ({run.config.data.corpus})", ["Label", *groups], lines, "Shares are of the clips that have a label.")
-
-
-def _share(group: Iterable[Utterance], label: str) -> str:
-    count = Counter(u.emotion for u in group if u.emotion)
-    return f"{count[label] / count.total():.2%}" if count else "–"
-
-
-def clip_seconds(run: RunFolder, people: Iterable[Utterance]) -> dict[str, float]:
-    """Length of each clip that is known: measured, or as the corpus cuts it."""
-    known = {u.id: u.end - u.start for u in people if u.start is not None and u.end is not None}
-    path = run.file("cues.jsonl")
-    return known | ({cues.id: cues.seconds for cues in read_jsonl(path, Cues)} if path.exists() else {})
+def data_table(people: Sequence[Utterance], config: Config) -> Table:
+    """The paper's Table 1: share of each label in each split; clips, speakers and hours below. With folds, the whole."""
+    form = {"share": "{:.2%}", "count": "{:,.0f}", "hours": "{:.2f}"}
+    if config.data.folds:
+        people = [replace(u, split="all") for u in people]
+    rows = [row for row in table1(people, config.data.labels, hours=True) if any(row.values.values())]
+    headers = ["Label", *(rows[0].values if rows else ())]
+    lines = [[row.name, *(form[row.unit].format(value) for value in row.values.values())] for row in rows]
+    return Table(f"The data ({config.data.corpus})", headers, lines, "Shares are of the clips that have a label.")

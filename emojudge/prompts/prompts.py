@@ -140,7 +140,7 @@ def _turn(
     """The transcript in a message of its own, then the question."""
     words, voice, shown = clip
     data = f'{boundary}\n{{"transcript": {quote(words)}}}\n{boundary}'
-    values = dict(boundary=boundary, voice=voice, shown=shown, labels=", ".join(order))
+    values = {"boundary": boundary, "voice": voice, "shown": shown, "labels": ", ".join(order)}
     question = Template(template["question"] + template["answer"][form]).substitute(values).strip()
     return [{"role": "user", "content": data}, {"role": "user", "content": question}]
 
