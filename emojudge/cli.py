@@ -167,7 +167,7 @@ def judge(
     work = experiment(run, set)
     if dry_run:
         estimates = work.estimate()
-        print_json(estimates) if json else print("\n".join(map(str, estimates)))
+        print_json([asdict(one) for one in estimates]) if json else print("\n".join(map(str, estimates)))
     else:
         work.judge(again=True)
 
