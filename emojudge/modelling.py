@@ -45,7 +45,7 @@ def train_part(part: Part, task: str, system: str, names: Sequence[str], feature
     encoders, sources = _open(modalities(system), features, utterances, normaliser)
     examples = Examples(*(_there([u for u in rows if u.split == split], sources) for split in ("train", "dev")))
     if not examples.train:
-        raise DataError(f"There is no clip to train {system} for {task} on; look at labels and splits with: emojudge stats RUN")
+        raise DataError(f"No clip to train {system} for {task} on: check data.labels and the splits with: emojudge stats RUN")
     card = ModelCard(
         task=task,
         outputs=tuple(names),

@@ -3,7 +3,7 @@
 Whisper (https://arxiv.org/abs/2212.04356) over the clip's own length, as `emojudge.encoders.whisper`, but with some
 silence behind it: without any, Whisper does not notice that the speech is over and says it again until it is
 stopped. Measured on 12 clips of RAVDESS: 3 sentences exactly right with no silence, 9 with one or two
-seconds, 12 with four and with eight; the full 30-second window costs about seven times as much.
+seconds, 12 with four and with eight; the full 30-second window costs three times as much.
 """
 
 from functools import lru_cache
