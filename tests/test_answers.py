@@ -44,7 +44,9 @@ def answer(**changes):
 def test_good_answers(content):
     found = verdict(content)
     assert (found.label, found.confidence, found.outcome) == ("Happy", 0.93, "ok")
-    assert found.probabilities == {"Sad": 0.1, "Happy": 0.9, "Surprise": 0.0} == {k: found.probabilities[k] for k in prompt().labels}
+    assert (
+        found.probabilities == {"Sad": 0.1, "Happy": 0.9, "Surprise": 0.0} == {k: found.probabilities[k] for k in prompt().labels}
+    )
     assert found.key == prompt().key("test") and found.judge == "test"
 
 
@@ -90,7 +92,9 @@ def test_no_completion_at_all(completion):
     assert read(completion, prompt(), "test").outcome == "invalid"
 
 
-@pytest.mark.parametrize("stated", [{"Sad": math.nan}, {"Sad": -5, "Happy": 0}, {"Joy": 100}, {"Sad": "90"}, {}, {"Sad": 1e999}])
+@pytest.mark.parametrize(
+    "stated", [{"Sad": math.nan}, {"Sad": -5, "Happy": 0}, {"Joy": 100}, {"Sad": "90", "Happy": 5}, {}, {"Sad": 1e999}]
+)
 def test_senseless_probabilities_are_dropped_and_the_answer_stays(stated):
     found = verdict(answer(probabilities=stated))
     assert (found.label, dict(found.probabilities)) == ("Happy", {})
@@ -103,7 +107,9 @@ def test_confidence_from_the_stated_probabilities():
 
 def tokens(**probabilities):
     top = [{"token": token, "logprob": math.log(p)} for token, p in probabilities.items()]
-    completion = {"choices": [{"message": {"content": "x"}, "finish_reason": "length", "logprobs": {"content": [{"top_logprobs": top}]}}]}
+    completion = {
+        "choices": [{"message": {"content": "x"}, "finish_reason": "length", "logprobs": {"content": [{"top_logprobs": top}]}}]
+    }
     return read(completion, prompt("logprobs"), "test")
 
 

@@ -71,7 +71,9 @@ def test_the_truth_is_not_an_argument_and_changes_nothing():
     fused = {"clip-1": Prediction("clip-1", "fusion", {"Sad": 0.6, "Happy": 0.4})}
     keys = set()
     for emotion in (*EMOTIONS, None):
-        utterance = Utterance("clip-1", text="Fine.", emotion=emotion, votes={emotion: 5} if emotion else {}, attributes={"valence": 1})
+        utterance = Utterance(
+            "clip-1", text="Fine.", emotion=emotion, votes={emotion: 5} if emotion else {}, attributes={"valence": 1}
+        )
         made = prompts(["clip-1"], {"clip-1": utterance}, {"clip-1": CUES}, fused, labels=EMOTIONS, settings=JudgeSettings())
         keys |= {prompt.key("local") for prompt in made}
     assert len(keys) == 1
