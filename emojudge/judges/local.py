@@ -86,14 +86,16 @@ class LocalJudge:
             reason = tidy(f"llama.cpp: {completion['error'].get('message')}")
             return Reply(Verdict(prompt.id, None, reason=reason, judge=self.name, key=prompt.key(self.name), outcome="error"))
         verdict = read(completion, prompt, self.name)
-        if prompt.confidence_from == "logprobs" and self._would_change(prompt, verdict):
+        if prompt.confidence_from == "logprobs" and self._wants_reason(prompt, verdict):
             verdict = replace(verdict, reason=self._explain(prompt, verdict))
         used = completion.get("usage", {})
         model = f"{self.path.name} {completion.get('system_fingerprint', '')}".strip()
         return Reply(verdict, model, used.get("prompt_tokens", 0), used.get("completion_tokens", 0))
 
-    def _would_change(self, prompt: Prompt, verdict: Verdict) -> bool:
-        return verdict.outcome == "ok" and verdict.label != prompt.shown and verdict.confidence > self.settings.threshold
+    def _wants_reason(self, prompt: Prompt, verdict: Verdict) -> bool:
+        """Whether people will want to know why: the label would change, or `judge.explain` says so."""
+        changes = verdict.label != prompt.shown and verdict.confidence > self.settings.threshold
+        return verdict.outcome == "ok" and (changes or self.settings.explain == "always")
 
     def _explain(self, prompt: Prompt, verdict: Verdict) -> str:
         """A sentence about a label already given: it cannot change the label any more."""
@@ -124,7 +126,7 @@ def request(prompt: Prompt) -> dict[str, Any]:
 
 
 def _bounded(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema with an end to the reason: small models do not find it alone. (Services refuse `maxLength`.)"""
+    """The schema with an end to the reason: small models do not find it alone (services refuse `maxLength`)."""
     reason = {"type": "string", "maxLength": REASON_CHARACTERS}
     return {**schema, "properties": {**schema["properties"], "reason": reason}}
 
