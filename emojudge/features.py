@@ -68,7 +68,7 @@ class Features:
             self.skipped |= dict(skipped)
             for id, key in found.items():
                 keys.setdefault(id, []).append(key)
-        return CachedFrames(cache, keys)
+        return CachedFrames(cache, keys, settings.moments_suffice)
 
     def _readable(self, utterances: Iterable[Utterance]) -> Iterable[Utterance]:
         """Those whose recording can be opened; the others are skipped, with the reason."""

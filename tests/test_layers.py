@@ -1,6 +1,6 @@
 import torch
 
-from emojudge.layers import AttentiveStatistics, FrameScale, LayerSum, MeanStatistics, MeanToken, ResidualHead
+from emojudge.layers import AttentiveStatistics, LayerSum, MeanStatistics, MeanToken, ResidualHead, Scale
 
 
 def test_padding_changes_no_pooled_vector():
@@ -42,9 +42,9 @@ def test_layer_sum_starts_as_the_mean_and_learns():
 def test_frame_scale_standardises_and_spares_constants():
     frames = torch.randn(1, 2, 500, 3) * 4 + 7
     frames[..., 0] = 5.0
-    scale = FrameScale(2, 3)
+    scale = Scale(2, 1, 3)
     assert torch.equal(scale(frames), frames)
-    scale.fit(frames[0].mean(1), frames[0].std(1, correction=0))
+    scale.fit(frames[0].mean(1, keepdim=True), frames[0].std(1, correction=0, keepdim=True))
     out = scale(frames)
     assert out[..., 0].abs().max() == 0 and abs(out[..., 1:].std(correction=0).item() - 1) < 1e-4
 
