@@ -1,5 +1,6 @@
 """Results on the terminal: the same tables as in the report, drawn by rich."""
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,8 @@ from rich.text import Text
 
 from emojudge.tables import Table
 
-console = Console(highlight=False, soft_wrap=False)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
+"""Eighty columns, rich's guess for a file or pipe, would fold the result table."""
 
 
 def show_tables(tables: Iterable[Table]) -> None:

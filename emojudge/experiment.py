@@ -10,23 +10,18 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from emojudge import audio, evaluation, fusion, judging, manifest, report, splits
-from emojudge.audio import Normaliser
 from emojudge.config import load_config
 from emojudge.cues import Quantiles, measure
 from emojudge.errors import AudioError, DataError
 from emojudge.features import Features
-from emojudge.inference import predict
-from emojudge.models import EmotionModel, ModelCard, load, read_card, trained_encoders
+from emojudge.modelling import predict_part, settings_of, train_part
 from emojudge.progress import say, track
 from emojudge.refine import refine_all
 from emojudge.runs import Part, RunFolder
 from emojudge.settings import Config
 from emojudge.stages import Stages
 from emojudge.storage import digest, read_json, read_jsonl, write_json, write_jsonl
-from emojudge.training import Examples, target, train
 from emojudge.types import ATTRIBUTES, Cues, Utterance, Verdict
 
 
@@ -140,44 +135,16 @@ class Experiment:
     def train(self, system: str, again: bool = False) -> None:
         """Train the audio, text or early-fusion model of every part and task."""
         for part, task, name in self._work():
-            about = [self._settings(system), part.seed, self.config.data.labels, self.config.data.fold_dev_share]
+            about = [settings_of(system, self.features), part.seed, self.config.data.labels, self.config.data.fold_dev_share]
             done = [part.model(task, system) / "config.json"]
             self.stages.do(
-                f"train {system} {name}", about, ["prepare"], done, partial(self._train, part, task, system), again=again
+                f"train {system} {name}",
+                about,
+                ["prepare"],
+                done,
+                partial(train_part, part, task, system, self._names(task), self.features),
+                again=again,
             )
-
-    def _settings(self, system: str) -> dict[str, Any]:
-        return {m: self.features.settings(m).model_dump(mode="json") for m in modalities(system)}
-
-    def _train(self, part: Part, task: str, system: str) -> None:
-        utterances, names = part.manifest(), self._names(task)
-        rows = [u for u in utterances if target(u, task, names)]
-        normaliser = (
-            self.features.normaliser(u for u in rows if u.split == "train") if system != "text" else Normaliser(mode="none")
-        )
-        encoders = {m: self.features.encoder(m) for m in modalities(system)}
-        sources = {m: self.features.source(m, encoder, utterances, normaliser) for m, encoder in encoders.items()}
-        self._skip(self.features.skipped)
-        rows = [u for u in rows if all(u.id in source.ids for source in sources.values())]
-        examples = Examples(*([u for u in rows if u.split == split] for split in ("train", "dev")))
-        if not examples.train:
-            raise DataError(
-                f"No clip to train {system} for {task} on; look at labels and splits with: emojudge stats {self.run.root}"
-            )
-        card = ModelCard(
-            task=task,
-            outputs=names,
-            modalities=tuple(encoders),
-            settings=self._settings(system),
-            encoders={m: encoder.fingerprint for m, encoder in encoders.items()},
-            shapes={m: (encoder.layers, encoder.size) for m, encoder in encoders.items()},
-            normaliser=asdict(normaliser),
-            trained_on=digest([u.id for u in examples.train]),
-        )
-        torch.manual_seed(part.seed)
-        model = EmotionModel(card, trained_encoders(card, encoders))
-        best = train(model, sources, examples, part.model(task, system), part.seed)
-        say(f"  best on dev: {best:.3f}" if examples.dev else f"  last training loss: {-best:.3f}")
 
     def predict(self, system: str, again: bool = False) -> None:
         """Predict every utterance outside the training split with one trained model."""
@@ -188,19 +155,10 @@ class Experiment:
                 None,
                 [f"train {system} {name}"],
                 done,
-                partial(self._predict, part, task, system),
+                partial(predict_part, part, task, system, self.features),
                 again=again,
             )
-
-    def _predict(self, part: Part, task: str, system: str) -> None:
-        rows = [u for u in part.manifest() if u.split != "train"]
-        card = read_card(part.model(task, system))
-        encoders = {m: self.features.encoder(m) for m in card.modalities}
-        model = load(part.model(task, system), encoders)
-        sources = {m: self.features.source(m, e, rows, Normaliser(**card.normaliser)) for m, e in encoders.items()}
         self._skip(self.features.skipped)
-        ids = [u.id for u in rows if all(u.id in source.ids for source in sources.values())]
-        write_jsonl(part.predictions(task, system), predict(model, sources, ids, system))
 
     # -- 4 fusion
 
@@ -293,15 +251,6 @@ class Experiment:
         """Utterances that could not be used, and why."""
         path = self.run.file("skipped.jsonl")
         return {row["id"]: row["reason"] for row in read_jsonl(path, dict)} if path.exists() else {}
-
-
-def modalities(system: str) -> tuple[str, ...]:
-    """What a system listens to or reads.
-
-    >>> modalities("early")
-    ('audio', 'text')
-    """
-    return ("audio", "text") if system == "early" else (system,)
 
 
 def _stat(utterance: Utterance) -> tuple[int, int] | None:

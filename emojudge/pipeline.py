@@ -110,9 +110,9 @@ class EmoJudge:
             samples = audio.read(clip)
         if text is None and self._reads():
             with told.timed("transcript"):
-                from emojudge.transcripts import transcribe
+                from emojudge import offline, transcripts
 
-                told.text = transcribe(samples)
+                told.text = transcripts.transcribe(samples, offline.whisper_base())
         with told.timed("cues"):
             told.cues = cues.measure(told.id, samples, told.text, self.config.cues)
             if self.quantiles:

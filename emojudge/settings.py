@@ -209,6 +209,8 @@ class JudgeSettings(Settings):
     """Paper 4.6."""
     confidence_from: Literal["stated", "labels", "logprobs"] = "stated"
     """The confidence the judge states, its probability for the label, or the label token's log-probability."""
+    explain: Literal["changes", "always"] = "changes"
+    """With log-probabilities, whether a reason is asked for where the label would change, or for every clip (ours)."""
     speaker_cues: bool = False
     """Also tell the judge the speaker's gender (abstract's "speaker indicators"; decision 16)."""
     base_url: str | None = None

@@ -130,19 +130,19 @@ def _template(name: str) -> tuple[dict[str, Any], str]:
 
 def _boundary(seed: str, words: str) -> str:
     """Marks where the transcript begins and ends; it hangs on the words themselves, so they cannot contain it."""
-    boundary = digest(seed)[:16]
+    boundary = digest(seed)[:8]
     return boundary if boundary not in words.casefold() else _boundary(digest(seed), words)
 
 
 def _turn(
     template: Mapping[str, Any], form: str, clip: tuple[str, str, str], order: Sequence[str], boundary: str
 ) -> list[Message]:
-    """The transcript in a message of its own, then the question."""
+    """What is known about the clip, the transcript in a message of its own, and the question."""
     words, voice, shown = clip
-    data = f'{boundary}\n{{"transcript": {quote(words)}}}\n{boundary}'
     values = {"boundary": boundary, "voice": voice, "shown": shown, "labels": ", ".join(order)}
-    question = Template(template["question"] + template["answer"][form]).substitute(values).strip()
-    return [{"role": "user", "content": data}, {"role": "user", "content": question}]
+    data = f'{boundary}\n{{"transcript": {quote(words)}}}\n{boundary}'
+    clip_text, question = (Template(text).substitute(values).strip() for text in (template["clip"], template["answer"][form]))
+    return [{"role": "user", "content": content} for content in (clip_text, data, question)]
 
 
 def _examples(template: Mapping[str, Any], labels: Sequence[str], form: str) -> list[Message]:
@@ -151,7 +151,7 @@ def _examples(template: Mapping[str, Any], labels: Sequence[str], form: str) -> 
     for number, example in enumerate(template.get("examples", ())):
         if {example["shown"], example["label"]} <= set(labels):
             clip = (example["transcript"], example["voice"].strip(), example["shown"])
-            messages += _turn(template, form, clip, labels, digest(number)[:16])
+            messages += _turn(template, form, clip, labels, digest(number)[:8])
             answer = example["label"] if form == "word" else _example_answer(example, labels)
             messages.append({"role": "assistant", "content": answer})
     return messages

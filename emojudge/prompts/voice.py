@@ -52,7 +52,8 @@ def _number(value: float | None, form: str, unit: str) -> str:
 
 def _amplitude(cues: Cues) -> str:
     parts = (("RMS", cues.rms_dbfs), ("peak", cues.peak_dbfs))
-    return ", ".join(f"{name} {value:.1f} dBFS" for name, value in parts if value is not None)
+    known = ", ".join(f"{name} {value:.1f}" for name, value in parts if value is not None)
+    return f"{known} dBFS" if known else ""
 
 
 def _pitch_range(cues: Cues) -> str:

@@ -1,0 +1,84 @@
+"""Training and predicting one part of a run: from its manifest to a model folder, and on to predictions."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from emojudge.audio import Normaliser
+from emojudge.errors import DataError
+from emojudge.features import Features
+from emojudge.inference import Source, predict
+from emojudge.models import EmotionModel, Encoder, ModelCard, load, read_card, trained_encoders
+from emojudge.progress import say
+from emojudge.runs import Part
+from emojudge.storage import digest, write_jsonl
+from emojudge.training import Examples, target, train
+from emojudge.types import Utterance
+
+
+def modalities(system: str) -> tuple[str, ...]:
+    """What a system listens to or reads.
+
+    >>> modalities("early")
+    ('audio', 'text')
+    """
+    return ("audio", "text") if system == "early" else (system,)
+
+
+def settings_of(system: str, features: Features) -> dict[str, Any]:
+    """The settings of each modality of a system, as JSON can hold them."""
+    return {m: features.settings(m).model_dump(mode="json") for m in modalities(system)}
+
+
+def train_part(part: Part, task: str, system: str, names: Sequence[str], features: Features) -> None:
+    """Train `system` for `task` on the training split of `part`; `names` are its labels or attributes.
+
+    Raises:
+        DataError: the training split holds nothing to learn from.
+    """
+    utterances = part.manifest()
+    rows = [u for u in utterances if target(u, task, names)]
+    learns = [u for u in rows if u.split == "train"]
+    normaliser = features.normaliser(learns) if "audio" in modalities(system) else Normaliser(mode="none")
+    encoders, sources = _open(modalities(system), features, utterances, normaliser)
+    examples = Examples(*(_there([u for u in rows if u.split == split], sources) for split in ("train", "dev")))
+    if not examples.train:
+        raise DataError(f"No clip to train {system} for {task} on: check data.labels and the splits with: emojudge stats RUN")
+    card = ModelCard(
+        task=task,
+        outputs=tuple(names),
+        modalities=tuple(encoders),
+        settings=settings_of(system, features),
+        encoders={m: encoder.fingerprint for m, encoder in encoders.items()},
+        shapes={m: (encoder.layers, encoder.size) for m, encoder in encoders.items()},
+        normaliser=asdict(normaliser),
+        trained_on=digest([u.id for u in examples.train]),
+    )
+    torch.manual_seed(part.seed)
+    model = EmotionModel(card, trained_encoders(card, encoders))
+    best = train(model, sources, examples, part.model(task, system), part.seed)
+    say(f"  best on dev: {best:.3f}" if examples.dev else f"  last training loss: {-best:.3f}")
+
+
+def predict_part(part: Part, task: str, system: str, features: Features) -> None:
+    """Predict every utterance of `part` outside its training split."""
+    rows = [u for u in part.manifest() if u.split != "train"]
+    card = read_card(part.model(task, system))
+    encoders, sources = _open(card.modalities, features, rows, Normaliser(**card.normaliser))
+    model = load(part.model(task, system), encoders)
+    ids = [u.id for u in _there(rows, sources)]
+    write_jsonl(part.predictions(task, system), predict(model, sources, ids, system))
+
+
+def _open(
+    wanted: Sequence[str], features: Features, utterances: Sequence[Utterance], normaliser: Normaliser
+) -> tuple[dict[str, Encoder], dict[str, Source]]:
+    encoders = {m: features.encoder(m) for m in wanted}
+    return encoders, {m: features.source(m, encoder, utterances, normaliser) for m, encoder in encoders.items()}
+
+
+def _there(utterances: Sequence[Utterance], sources: dict[str, Source]) -> list[Utterance]:
+    """Those that every source has frames of."""
+    return [u for u in utterances if all(u.id in source.ids for source in sources.values())]
