@@ -33,13 +33,15 @@ class Source(Protocol):
 class CachedFrames:
     """Frames of a frozen encoder, memory-mapped.
 
-    `keys` lists the cache keys of each utterance: the clip itself, then its augmented copies. With
-    `only_moments`, frames are read once and two stand for them all, which is a hundred times less to go through.
+    `keys` lists the cache keys of each utterance: the clip itself, then its augmented copies. Where
+    mean and deviation are all that counts, `known` keeps two frames for each key that stand for all of its
+    own, which is a hundred times less to go through; it may be shared by several sources of one encoder.
     """
 
-    def __init__(self, cache: FeatureCache, keys: Mapping[str, Sequence[str]], only_moments: bool = False) -> None:
-        self.cache, self.keys, self.only_moments = cache, keys, only_moments
-        self._moments: dict[str, np.ndarray] = {}
+    def __init__(
+        self, cache: FeatureCache, keys: Mapping[str, Sequence[str]], known: dict[str, np.ndarray] | None = None
+    ) -> None:
+        self.cache, self.keys, self.known = cache, keys, known
 
     @property
     def ids(self) -> Collection[str]:
@@ -52,11 +54,11 @@ class CachedFrames:
         return pad([self._frames(key) for key in chosen])
 
     def _frames(self, key: str) -> np.ndarray:
-        if not self.only_moments:
+        if self.known is None:
             return self.cache[key]
-        if key not in self._moments:
-            self._moments[key] = moments(self.cache[key])
-        return self._moments[key]
+        if key not in self.known:
+            self.known[key] = moments(self.cache[key])
+        return self.known[key]
 
     def length(self, id: str) -> float:
         """Frames."""

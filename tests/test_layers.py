@@ -1,6 +1,7 @@
 import torch
 
-from emojudge.layers import AttentiveStatistics, LayerSum, MeanStatistics, MeanToken, ResidualHead, Scale
+from emojudge.inference import moments
+from emojudge.layers import AttentiveStatistics, LayerConcat, LayerSum, MeanStatistics, MeanToken, ResidualHead, Scale
 
 
 def test_padding_changes_no_pooled_vector():
@@ -60,3 +61,11 @@ def test_residual_skips_only_between_equal_widths():
     assert torch.allclose(head(torch.zeros(1, 3)), head.output(first))  # the second block adds nothing: the skip carries it
     head.residual = False
     assert not torch.allclose(head(torch.zeros(1, 3)), head.output(first))
+
+
+def test_two_moment_frames_pool_as_all_frames_do():
+    frames = torch.randn(3, 50, 4) * 2 + 1
+    both = torch.ones(1, 50, dtype=torch.bool)
+    pooled = MeanStatistics(12)(LayerConcat()(frames.unsqueeze(0)), both)
+    two = torch.from_numpy(moments(frames.numpy())).unsqueeze(0)
+    assert torch.allclose(MeanStatistics(12)(LayerConcat()(two), both[:, :2]), pooled, atol=1e-5)
