@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from emojudge import audio
 from emojudge.audio import Normaliser
 from emojudge.cache import Clip, FeatureCache, Line
@@ -25,6 +27,7 @@ class Features:
         self.config = config
         self.skipped: dict[str, str] = {}
         self._encoders: dict[str, Encoder] = {}
+        self._moments: dict[str, dict[str, np.ndarray]] = {}
 
     def settings(self, modality: str) -> AudioSettings | TextSettings:
         """The settings of one modality."""
@@ -68,7 +71,7 @@ class Features:
             self.skipped |= dict(skipped)
             for id, key in found.items():
                 keys.setdefault(id, []).append(key)
-        return CachedFrames(cache, keys)
+        return CachedFrames(cache, keys, self._moments.setdefault(modality, {}) if settings.moments_suffice else None)
 
     def _readable(self, utterances: Iterable[Utterance]) -> Iterable[Utterance]:
         """Those whose recording can be opened; the others are skipped, with the reason."""

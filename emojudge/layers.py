@@ -1,5 +1,6 @@
 """What stands on an encoder: weighted sum of its layers, pooling over time, and the head (paper 4.3, 4.4)."""
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 import torch
@@ -22,28 +23,41 @@ class LayerSum(nn.Module):
         return torch.einsum("l,bltd->btd", self.weight.softmax(0), frames)
 
 
-class FrameScale(nn.Module):
-    """Frames less their training mean, over their training deviation, for each layer and dimension (L, 1, D).
+class LayerConcat(nn.Module):
+    """Encoder layers side by side: (B, L, T, D) → (B, T, L · D).
 
-    The statistics are set once, by `fit`, and saved with the weights; before that it changes nothing.
+    >>> LayerConcat()(torch.ones(2, 3, 5, 4)).shape
+    torch.Size([2, 5, 12])
+    """
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Move L next to D."""
+        return frames.transpose(1, 2).flatten(2)
+
+
+class Scale(nn.Module):
+    """Vectors less their training mean, over their training deviation, for each of the numbers in `shape`.
+
+    The statistics are set once, by `fit`, and saved with the weights; before that it changes nothing. For
+    frames (B, L, T, D) `shape` is (L, 1, D), for pooled vectors (B, D) it is (D,).
     """
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, layers: int, size: int) -> None:
+    def __init__(self, *shape: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(layers, 1, size))
-        self.register_buffer("deviation", torch.ones(layers, 1, size))
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("deviation", torch.ones(shape))
 
     def fit(self, mean: Tensor, deviation: Tensor) -> None:
-        """Set both, each (L, D); a dimension that never varies is only centred."""
-        self.mean.copy_(mean.unsqueeze(1))
-        self.deviation.copy_(torch.where(deviation > 1e-5, deviation, 1.0).unsqueeze(1))
+        """Set both, each of `shape`; a dimension that never varies is only centred."""
+        self.mean.copy_(mean)
+        self.deviation.copy_(torch.where(deviation > 1e-5, deviation, 1.0))
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """Scale (B, L, T, D)."""
-        return (frames - self.mean) / self.deviation
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Scale (B, ...)."""
+        return (vectors - self.mean) / self.deviation
 
 
 class AttentiveStatistics(nn.Module):
@@ -144,6 +158,22 @@ class ResidualHead(nn.Module):
             out = block(pooled)
             pooled = pooled + out if self.residual and out.shape == pooled.shape else out
         return self.output(pooled)
+
+
+class Members(nn.Module):
+    """Several heads on one input: (B, size) → (members, B, outputs).
+
+    >>> Members([nn.Linear(3, 2), nn.Linear(3, 2)])(torch.ones(5, 3)).shape
+    torch.Size([2, 5, 2])
+    """
+
+    def __init__(self, heads: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(heads)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """Every head's output."""
+        return torch.stack([head(pooled) for head in self.heads])
 
 
 class ClassifierHead(nn.Sequential):

@@ -17,11 +17,13 @@ from emojudge.layers import (
     AttentiveStatistics,
     ClassifierHead,
     FirstToken,
-    FrameScale,
+    LayerConcat,
     LayerSum,
     MeanStatistics,
     MeanToken,
+    Members,
     ResidualHead,
+    Scale,
 )
 from emojudge.settings import AudioSettings, TextSettings
 from emojudge.storage import read_json, read_tensors, write_json, write_tensors
@@ -66,7 +68,7 @@ class ModelCard:
 
 
 class Body(nn.Module):
-    """One modality up to its pooled vector: (scale) → layer sum → pooling.
+    """One modality up to its pooled vector: (scale) → layer sum or concatenation → pooling → (scale).
 
     `encoder` is part of the weights only where it is trained.
     """
@@ -75,14 +77,15 @@ class Body(nn.Module):
         super().__init__()
         layers, size = shape
         self.encoder = encoder
-        self.scale = FrameScale(layers, size)
-        self.layer_sum = LayerSum(layers)
-        self.pooling = _pooling(settings, size)
+        self.scale = Scale(layers, 1, size)
+        self.mix = LayerSum(layers) if settings.layer_mix == "sum" else LayerConcat()
+        self.pooling = _pooling(settings, size if settings.layer_mix == "sum" else layers * size)
+        self.pooled_scale = Scale(self.pooling.output_size)
         self.output_size: int = self.pooling.output_size
 
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
         """(B, L, T, D) → (B, output_size)."""
-        return self.pooling(self.layer_sum(self.scale(frames)), mask)
+        return self.pooled_scale(self.pooling(self.mix(self.scale(frames)), mask))
 
 
 def _pooling(settings: AudioSettings | TextSettings, size: int) -> Any:
@@ -109,7 +112,8 @@ class EmotionModel(nn.Module):
         self.bodies = nn.ModuleDict(
             {m: Body(card.settings_of(m), card.shapes[m], (encoders or {}).get(m)) for m in card.modalities}
         )
-        self.head = self._head(sum(body.output_size for body in self._bodies()))
+        size = sum(body.output_size for body in self._bodies())
+        self.head = Members(self._head(size) for _ in range(card.settings_of(card.modalities[0]).members))
         self.register_buffer("target_mean", torch.zeros(len(card.outputs)))
         self.register_buffer("target_deviation", torch.ones(len(card.outputs)))
 
@@ -124,7 +128,7 @@ class EmotionModel(nn.Module):
         return ClassifierHead(size, settings.hidden_size or size, outputs, settings.dropout)
 
     def forward(self, inputs: Mapping[str, Frames]) -> Tensor:
-        """Frames of each modality → (B, outputs)."""
+        """Frames of each modality → (members, B, outputs)."""
         pooled = torch.cat([body(*inputs[modality]) for modality, body in self.bodies.items()], dim=1)
         return self.head(pooled) * self.target_deviation + self.target_mean
 
@@ -140,7 +144,7 @@ class EmotionModel(nn.Module):
     def scores(self, inputs: Mapping[str, Frames]) -> Tensor:
         """Probabilities of emotions, or values of attributes: (B, outputs)."""
         out = self(inputs).double()
-        return out.softmax(1) if self.card.task == "emotions" else out
+        return (out.softmax(-1) if self.card.task == "emotions" else out).mean(0)
 
 
 def save(model: EmotionModel, folder: str | Path) -> None:

@@ -88,6 +88,12 @@ class TrainingSettings(Settings):
     """α_c = N / (K n_c), scaled to mean 1 (decision 6)."""
     scale_frames: bool = False
     """Centre and scale encoder frames by their training statistics; for frozen encoders (ours)."""
+    layer_mix: Literal["sum", "concat"] = "sum"
+    """Several layers: one sum with learnt weights, or all of them side by side (ours)."""
+    scale_pooled: bool = False
+    """Centre and scale pooled vectors by what they are over the training clips before any learning (ours)."""
+    members: Count = 1
+    """Heads that learn side by side from different starts; their scores are averaged (ours: one, as the paper)."""
     label_smoothing: Share = 0.0
     """Share of the target spread over all classes (ours: none)."""
     device: str = "auto"
@@ -128,6 +134,11 @@ class AudioSettings(TrainingSettings):
     speeds: tuple[Positive, ...] = ()
     """Copies of the training clips played at these speeds, as (0.9, 1.1); none in the paper."""
 
+    @property
+    def moments_suffice(self) -> bool:
+        """Whether mean and deviation of a clip's frames are all that the model ever sees of it."""
+        return self.train == "none" and self.pooling == "mean_std" and self.layer_mix == "concat"
+
 
 class TextSettings(TrainingSettings):
     """The text model (paper 4.4)."""
@@ -150,6 +161,11 @@ class TextSettings(TrainingSettings):
     """Before the dense layer and before the output (paper 4.4; decision 7)."""
     epochs: Count = 15
     micro_batch: Count = 16
+
+    @property
+    def moments_suffice(self) -> bool:
+        """Whether the mean of a text's tokens is all that the model ever sees of it."""
+        return self.train == "none" and self.pooling == "mean"
 
 
 class FusionSettings(Settings):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from emojudge import losses, metrics
 from emojudge.inference import Source, frames_of, pick_device, predict
-from emojudge.layers import FrameScale
+from emojudge.layers import Scale
 from emojudge.models import EmotionModel, save
 from emojudge.progress import track
 from emojudge.settings import AudioSettings, TextSettings
@@ -53,6 +53,7 @@ def train(model: EmotionModel, sources: Mapping[str, Source], examples: Examples
     random = Random(seed)
     model.to(pick_device(settings.device))
     _fit_scales(model, sources, [u.id for u in examples.train])
+    _fit_pooled_scales(model, sources, [u.id for u in examples.train])
     _fit_targets(model, examples.train)
     run = _Run(model, sources, settings, random, steps_per_epoch=math.ceil(len(examples.train) / settings.effective_batch))
     weights = _weights(model, examples.train, settings)
@@ -129,12 +130,13 @@ class _Run:
         return total
 
     def _loss(self, out: Tensor, batch: Sequence[Utterance], weights: Tensor | None) -> Tensor:
+        """Mean of the members' losses: each learns for itself."""
         card, settings = self.model.card, self.settings
         wanted = torch.tensor([target(u, card.task, card.outputs) for u in batch], device=self.device)
         if card.task == "attributes":
-            return losses.ccc_loss(out, wanted.float())
+            return torch.stack([losses.ccc_loss(one, wanted.float()) for one in out]).mean()
         gamma = settings.focal_gamma if settings.loss == "focal" else 0.0
-        return losses.focal(out, wanted[:, 0].long(), weights, gamma, settings.label_smoothing)
+        return losses.focal(out.flatten(0, 1), wanted[:, 0].long().repeat(len(out)), weights, gamma, settings.label_smoothing)
 
     def _precision(self) -> Any:
         """Autocast where asked, or where the device is made for it (paper 5.2)."""
@@ -200,7 +202,7 @@ def _fit_scales(model: EmotionModel, sources: Mapping[str, Source], ids: Sequenc
     """Mean and deviation of every layer and dimension over the training frames, in float64, one batch at a time."""
     for modality, body in model.bodies.items():
         scale = body.scale
-        if not model.card.settings_of(modality).scale_frames or not isinstance(scale, FrameScale):
+        if not model.card.settings_of(modality).scale_frames or not isinstance(scale, Scale):
             continue
         count = 0
         total = square = torch.zeros((), dtype=torch.float64)
@@ -211,4 +213,18 @@ def _fit_scales(model: EmotionModel, sources: Mapping[str, Source], ids: Sequenc
             count += len(real)
             total, square = total + real.sum(0), square + real.square().sum(0)
         mean = total / count
-        scale.fit(mean.float(), (square / count - mean.square()).clamp_min(0).sqrt().float())
+        deviation = (square / count - mean.square()).clamp_min(0).sqrt()
+        scale.fit(mean.float().unsqueeze(1), deviation.float().unsqueeze(1))
+
+
+def _fit_pooled_scales(model: EmotionModel, sources: Mapping[str, Source], ids: Sequence[str]) -> None:
+    """Mean and deviation of pooled vectors over the training clips, as the untrained pooling gives them."""
+    for modality, body in model.bodies.items():
+        scale = body.pooled_scale
+        if not model.card.settings_of(modality).scale_pooled or not isinstance(scale, Scale):
+            continue
+        with torch.no_grad():
+            batches = (ids[start : start + 32] for start in range(0, len(ids), 32))
+            device = model.target_mean.device
+            pooled = torch.cat([body(*frames_of({modality: sources[modality]}, part, device)[modality]) for part in batches])
+        scale.fit(pooled.mean(0), pooled.std(0, correction=0))

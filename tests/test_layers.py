@@ -1,6 +1,7 @@
 import torch
 
-from emojudge.layers import AttentiveStatistics, FrameScale, LayerSum, MeanStatistics, MeanToken, ResidualHead
+from emojudge.inference import moments
+from emojudge.layers import AttentiveStatistics, LayerConcat, LayerSum, MeanStatistics, MeanToken, ResidualHead, Scale
 
 
 def test_padding_changes_no_pooled_vector():
@@ -42,9 +43,9 @@ def test_layer_sum_starts_as_the_mean_and_learns():
 def test_frame_scale_standardises_and_spares_constants():
     frames = torch.randn(1, 2, 500, 3) * 4 + 7
     frames[..., 0] = 5.0
-    scale = FrameScale(2, 3)
+    scale = Scale(2, 1, 3)
     assert torch.equal(scale(frames), frames)
-    scale.fit(frames[0].mean(1), frames[0].std(1, correction=0))
+    scale.fit(frames[0].mean(1, keepdim=True), frames[0].std(1, correction=0, keepdim=True))
     out = scale(frames)
     assert out[..., 0].abs().max() == 0 and abs(out[..., 1:].std(correction=0).item() - 1) < 1e-4
 
@@ -60,3 +61,11 @@ def test_residual_skips_only_between_equal_widths():
     assert torch.allclose(head(torch.zeros(1, 3)), head.output(first))  # the second block adds nothing: the skip carries it
     head.residual = False
     assert not torch.allclose(head(torch.zeros(1, 3)), head.output(first))
+
+
+def test_two_moment_frames_pool_as_all_frames_do():
+    frames = torch.randn(3, 50, 4) * 2 + 1
+    both = torch.ones(1, 50, dtype=torch.bool)
+    pooled = MeanStatistics(12)(LayerConcat()(frames.unsqueeze(0)), both)
+    two = torch.from_numpy(moments(frames.numpy())).unsqueeze(0)
+    assert torch.allclose(MeanStatistics(12)(LayerConcat()(two), both[:, :2]), pooled, atol=1e-5)
