@@ -88,7 +88,7 @@ class LiveFrames:
 def moments(frames: np.ndarray) -> np.ndarray:
     """Two frames with the mean and the deviation of all, (L, T, D) → (L, 2, D): mean - deviation, mean + deviation.
 
-    >>> moments(np.array([[[1.0], [3.0], [5.0], [3.0]]])).round(2).tolist()
+    >>> moments(np.array([[[1.0], [3.0], [5.0], [3.0]]])).astype(float).round(2).tolist()
     [[[1.59], [4.41]]]
     """
     real = frames.astype(np.float32)
