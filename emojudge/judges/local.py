@@ -22,7 +22,7 @@ from emojudge.settings import JudgeSettings
 from emojudge.types import Verdict
 
 CONTEXT = 4096
-"""Tokens of prompt and answer together: the rules and examples take about 1,500, 2,000 characters of transcript 700."""
+"""Tokens of prompt and answer together: rules and examples take under 1,500, 2,000 characters of English about 500."""
 
 ANSWER_TOKENS = 300
 """At most this many are written; an answer with eight labels takes about 110."""
@@ -124,7 +124,7 @@ def request(prompt: Prompt) -> dict[str, Any]:
 
 
 def _bounded(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema with an end to the reason: small models do not find it alone. (Services refuse `maxLength`.)"""
+    """The schema with an end to the reason: small models do not find it alone, and services refuse `maxLength`."""
     reason = {"type": "string", "maxLength": REASON_CHARACTERS}
     return {**schema, "properties": {**schema["properties"], "reason": reason}}
 
