@@ -108,8 +108,9 @@ def fit(
     grid = np.geomspace(settings.low, settings.high, settings.steps)
     mean, deviation = x.mean(0), np.where(x.std(0) > 1e-9, x.std(0), 1.0)
     solve = _emotions if task == "emotions" else _attributes
+    start = _start(mean, deviation, len(names), task, settings)
     shift = _prior_shift(dev, names, settings, prior) if task == "emotions" else []
-    solved = solve((x - mean) / deviation, dev, list(names), splits, grid, settings.class_weight)
+    solved = solve((x - mean) / deviation, dev, list(names), splits, grid, start)
     fusion = Fusion(
         task,
         tuple(names),
@@ -140,72 +141,112 @@ def _folds(dev: Sequence[Utterance], folds: int, task: str) -> Iterator[tuple[np
         yield from GroupKFold(folds).split(groups, groups=groups)
 
 
+Start = tuple[np.ndarray, np.ndarray]
+"""Weights (K, F) and bias (K,) that the penalty pulls to."""
+
+
+def _start(mean: np.ndarray, deviation: np.ndarray, size: int, task: str, settings: FusionSettings) -> Start:
+    """Nothing, or the sum of log-probabilities (mean of values), written for standardised features."""
+    weights, bias = np.zeros((size, len(mean))), np.zeros(size)
+    if settings.shrink_to == "sum":
+        share = 1.0 if task == "emotions" else size / len(mean)
+        own = np.arange(len(mean)) % size == np.arange(size)[:, None]  # each system's score of the same name
+        weights, bias = own * deviation * share, own @ mean * share
+    return weights, bias
+
+
 def _emotions(
-    x: np.ndarray, dev: Sequence[Utterance], names: list[str], splits: Any, grid: np.ndarray, weight: str
+    x: np.ndarray, dev: Sequence[Utterance], names: list[str], splits: Any, grid: np.ndarray, start: Start
 ) -> dict[str, Any]:
     """Multinomial logistic regression; C by cross-validated macro-F1."""
-    from sklearn.linear_model import LogisticRegression
-
     gold = np.array([names.index(str(u.emotion)) for u in dev])
-
-    def scores(c: float, fit_on: np.ndarray, apply_to: np.ndarray) -> np.ndarray:
-        model = LogisticRegression(C=c, max_iter=2000, class_weight=None if weight == "none" else weight).fit(
-            x[fit_on], gold[fit_on]
-        )
-        w, b = _full(model, len(names), x.shape[1])
-        return x[apply_to] @ w.T + b
-
     tried = {}
     for c in grid:
         held_out = np.zeros((len(dev), len(names)))
         for fit_on, apply_to in splits:
-            held_out[apply_to] = scores(c, fit_on, apply_to)
+            weights, bias = logistic(x[fit_on], gold[fit_on], c, start)
+            held_out[apply_to] = x[apply_to] @ weights.T + bias
         predicted = [names[k] for k in held_out.argmax(1)]
         tried[float(c)] = (metrics.macro_f1([names[k] for k in gold], predicted, names), held_out)
     best = max(tried, key=lambda c: (tried[c][0], -c))
-    final = LogisticRegression(C=best, max_iter=2000, class_weight=None if weight == "none" else weight).fit(x, gold)
-    w, b = _full(final, len(names), x.shape[1])
+    weights, bias = logistic(x, gold, best, start)
     search = {"C": list(tried), "macro_f1": [score for score, _ in tried.values()]}
-    return {"weights": w.tolist(), "bias": b.tolist(), "cost": [best], "search": search, "held_out": tried[best][1]}
+    return {"weights": weights.tolist(), "bias": bias.tolist(), "cost": [best], "search": search, "held_out": tried[best][1]}
 
 
-def _full(model: Any, classes: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients with a row for every class; a class that dev lacks can never win (bias -30)."""
-    weights, bias = np.zeros((classes, size)), np.full(classes, -30.0)
-    if len(model.classes_) == 2:  # scikit-learn keeps one row for two classes
-        weights[model.classes_] = np.stack([-model.coef_[0], model.coef_[0]]) / 2
-        bias[model.classes_] = np.array([-model.intercept_[0], model.intercept_[0]]) / 2
-    else:
-        weights[model.classes_], bias[model.classes_] = model.coef_, model.intercept_
-    return weights, bias
+def logistic(x: np.ndarray, gold: np.ndarray, cost: float, start: Start) -> Start:
+    """Minimise C · Σ cross-entropy + ½‖W - W₀‖² by L-BFGS; with W₀ = 0 this is scikit-learn's `LogisticRegression(C)`.
+
+    Args:
+        x: standardised features (N, F).
+        gold: class numbers (N,).
+        cost: C.
+        start: W₀ and b₀; a class without an example keeps b₀, or can never win where W₀ is nothing.
+    """
+    from scipy.optimize import minimize
+
+    first, bias = start
+    present = np.bincount(gold, minlength=len(bias)) > 0
+    if not first.any():
+        bias = np.where(present, bias, -30.0)
+    wanted = np.eye(len(bias))[gold]
+
+    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        change = flat.reshape(len(bias), -1)
+        scores = x @ (first + change[:, 1:]).T + bias + change[:, 0]
+        top = scores.max(1, keepdims=True)
+        log_p = scores - top - np.log(np.exp(scores - top).sum(1, keepdims=True))
+        error = cost * (np.exp(log_p) - wanted)
+        slope = np.column_stack([error.sum(0) * present, error.T @ x + change[:, 1:]])
+        return -cost * (log_p * wanted).sum() + 0.5 * np.square(change[:, 1:]).sum(), slope.ravel()
+
+    found = minimize(
+        loss,
+        np.zeros(len(bias) * (x.shape[1] + 1)),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": 5000, "ftol": 1e-13, "gtol": 1e-8},
+    )
+    change = found.x.reshape(len(bias), -1)
+    return first + change[:, 1:], bias + change[:, 0]
 
 
 def _attributes(
-    x: np.ndarray, dev: Sequence[Utterance], names: list[str], splits: Any, grid: np.ndarray, weight: str
+    x: np.ndarray, dev: Sequence[Utterance], names: list[str], splits: Any, grid: np.ndarray, start: Start
 ) -> dict[str, Any]:
     """Ridge for each attribute over all inputs, α = 1/C; C by cross-validated CCC (PAPER decision 10)."""
-    from sklearn.linear_model import Ridge
-
     solved: dict[str, Any] = {"weights": [], "bias": [], "cost": [], "search": {"C": grid.tolist()}}
     held_out_all = np.zeros((len(dev), len(names)))
     for k, name in enumerate(names):
         gold = np.array([u.attributes.get(name, np.nan) for u in dev])
-        known = ~np.isnan(gold)
+        known = np.flatnonzero(~np.isnan(gold))
+        own = (start[0][k], start[1][k])
         tried = {}
         for c in grid:
             held_out = np.zeros(len(dev))
             for fit_on, apply_to in splits:
-                rows = fit_on[known[fit_on]]
-                held_out[apply_to] = Ridge(alpha=1 / c).fit(x[rows], gold[rows]).predict(x[apply_to])
+                weights, bias = _ridge(x, gold, np.intersect1d(fit_on, known), c, own)
+                held_out[apply_to] = x[apply_to] @ weights + bias
             tried[float(c)] = (metrics.ccc(gold[known], held_out[known]), held_out)
         best = max(tried, key=lambda c: (tried[c][0], -c))
-        final = Ridge(alpha=1 / best).fit(x[known], gold[known])
-        solved["weights"].append(final.coef_.tolist())
-        solved["bias"].append(float(final.intercept_))
+        weights, bias = _ridge(x, gold, known, best, own)
+        solved["weights"].append(weights.tolist())
+        solved["bias"].append(float(bias))
         solved["cost"].append(best)
         solved["search"][name] = [score for score, _ in tried.values()]
         held_out_all[:, k] = tried[best][1]
     return {**solved, "held_out": held_out_all}
+
+
+def _ridge(
+    x: np.ndarray, gold: np.ndarray, rows: np.ndarray, cost: float, start: tuple[np.ndarray, float]
+) -> tuple[np.ndarray, float]:
+    """Ridge on what the starting weights leave over, so that the penalty pulls to them."""
+    from sklearn.linear_model import Ridge
+
+    left = gold[rows] - x[rows] @ start[0] - start[1]
+    model = Ridge(alpha=1 / cost).fit(x[rows], left)
+    return start[0] + model.coef_, start[1] + float(model.intercept_)
 
 
 def _prior_shift(
