@@ -140,15 +140,13 @@ def _fold(label: str) -> str:
 
 
 def _clean(stated: Mapping[str, Any], labels: Sequence[str]) -> dict[str, float]:
-    """Stated probabilities of known labels, scaled to 1; empty where they make no sense."""
-    found: dict[str, float] = {}
-    for name, value in stated.items():
-        label = match(name, labels)
-        usable = isinstance(value, int | float) and math.isfinite(value) and value >= 0
-        if label and usable:
-            found[label] = float(value)
+    """Stated probabilities of known labels, scaled to 1; empty where one of them makes no sense."""
+    found = {match(name, labels): value for name, value in stated.items()}
+    found.pop(None, None)
+    if not all(isinstance(value, int | float) and math.isfinite(value) and value >= 0 for value in found.values()):
+        return {}
     total = sum(found.values())
-    return {label: found.get(label, 0.0) / total for label in labels} if 0 < total < math.inf else {}
+    return {label: found.get(label, 0) / total for label in labels} if total else {}
 
 
 def _from_tokens(tokens: Sequence[Mapping[str, Any]], prompt: Prompt, base: Verdict) -> Verdict:

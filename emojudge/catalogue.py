@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from emojudge import registry
+from emojudge.errors import UnknownName
 
 EXTRAS = {
     "judge": ("openai", "judges behind an OpenAI-compatible service"),
@@ -36,8 +37,10 @@ def catalogue(folder: str | None = None) -> dict[str, dict[str, str]]:
     Raises:
         UnknownName: there is no such folder.
     """
-    wanted = [folder] if folder else [*registry.FOLDERS, "prompts"]
-    return {name: _prompts() if name == "prompts" else _modules(name) for name in wanted}
+    known = [*registry.FOLDERS, "prompts"]
+    if folder and folder not in known:
+        raise UnknownName(f"There are no {folder!r} to list; there are {', '.join(known)}.")
+    return {name: _prompts() if name == "prompts" else _modules(name) for name in ([folder] if folder else known)}
 
 
 def _modules(folder: str) -> dict[str, str]:
@@ -49,10 +52,8 @@ def _first_line(text: str | None) -> str:
 
 
 def _prompts() -> dict[str, str]:
-    import tomllib
-
     files = sorted((Path(__file__).parent / "prompts").glob("*.toml"))
-    return {file.stem: tomllib.loads(file.read_text(encoding="utf-8")).get("about", "") for file in files}
+    return {file.stem: _first_line(file.read_text(encoding="utf-8")).lstrip("# ") for file in files}
 
 
 def installed() -> dict[str, str]:

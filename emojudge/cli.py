@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
@@ -23,7 +23,11 @@ app = typer.Typer(
 
 Source = Annotated[Path, typer.Argument(help="An experiment (TOML), or a run folder.", show_default=False)]
 Run = Annotated[Path, typer.Argument(help="A run folder.", show_default=False)]
-Set = Annotated[list[str] | None, typer.Option("--set", help="Change a setting: section.field=value. May be repeated.")]
+Corpus = Annotated[
+    Path | None, typer.Argument(help="An experiment (TOML), or a run folder; without it, what --set says.", show_default=False)
+]
+System = Annotated[str, typer.Argument(help="audio, text or early.", metavar="SYSTEM")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="Change a setting; may be repeated.", metavar="SECTION.FIELD=VALUE")]
 Into = Annotated[Path | None, typer.Option("--into", help="The run folder to fill (default: runs/NAME).")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
@@ -46,8 +50,8 @@ def verb(function: Callable[..., Any]) -> Callable[..., Any]:
     return app.command(function.__name__.rstrip("_").replace("_", "-"))(guarded)
 
 
-def experiment(source: Path, changes: list[str] | None, into: Path | None = None) -> Any:
-    """The experiment of a TOML file, or of a run folder that exists."""
+def experiment(source: Path | None, changes: list[str] | None, into: Path | None = None) -> Any:
+    """The experiment of a TOML file, of a run folder that exists, or of the changes alone."""
     from emojudge.experiment import Experiment
 
     return Experiment.open(source, changes or [], into)
@@ -69,7 +73,8 @@ def show_run(work: Any, as_json: bool) -> None:
     show_tables(tables(work.run, work.results()))
     if notice := work.stages.about.get("notice"):
         print(f"{notice}\n")
-    print(f"Report: {work.run.file('report.html')}")
+    if work.run.file("report.html").exists():
+        print(f"Report: {work.run.file('report.html')}")
 
 
 def show_mappings(content: dict[str, dict[str, str]], as_json: bool) -> None:
@@ -83,12 +88,12 @@ def show_mappings(content: dict[str, dict[str, str]], as_json: bool) -> None:
             show_mapping(title, mapping)
 
 
-def show_data(work: Any, as_json: bool) -> None:
-    """Table 1 of a prepared run."""
+def show_data(utterances: Iterable[Any], config: Any, as_json: bool) -> None:
+    """Table 1 of a corpus."""
     from emojudge.display import show_tables
     from emojudge.tables import data_table
 
-    table = data_table(list(work.utterances.values()), work.config)
+    table = data_table(list(utterances), config)
     if as_json:
         print_json([dict(zip(table.headers, row, strict=True)) for row in table.rows])
     else:
@@ -97,7 +102,7 @@ def show_data(work: Any, as_json: bool) -> None:
 
 @verb
 def run(source: Source, into: Into = None, set: Set = None, json: Json = False) -> int:
-    """Do everything an experiment asks for, from corpus to report; what is done already is skipped."""
+    """Do a whole experiment, from corpus to report. What is done already is skipped."""
     work = experiment(source, set, into)
     work.everything()
     show_run(work, json)
@@ -105,37 +110,43 @@ def run(source: Source, into: Into = None, set: Set = None, json: Json = False) 
 
 
 @verb
-def prepare(source: Source, into: Into = None, set: Set = None, json: Json = False) -> None:
+def prepare(source: Corpus = None, into: Into = None, set: Set = None, json: Json = False) -> None:
     """Read and check a corpus; write its manifest and splits."""
     work = experiment(source, set, into)
     work.prepare()
-    show_data(work, json)
+    show_data(work.utterances.values(), work.config, json)
 
 
 @verb
-def stats(source: Source, into: Into = None, set: Set = None, json: Json = False) -> None:
-    """Count emotions, speakers and hours per split, as the paper's Table 1."""
-    work = experiment(source, set, into)
-    if not source.is_dir():
-        work.prepare()
-    show_data(work, json)
+def stats(source: Corpus = None, set: Set = None, json: Json = False) -> None:
+    """Count emotions and speakers per split (paper Table 1). Nothing is written."""
+    from emojudge.errors import DataError
+
+    work = experiment(source, set)
+    if source and source.is_dir():
+        show_data(work.utterances.values(), work.config, json)
+        return
+    utterances, found = work.look()
+    show_data(utterances, work.config, json)
+    if found.errors:
+        raise DataError(found.errors[0])
 
 
 @verb
 def cues(run: Run, set: Set = None) -> None:
-    """Measure loudness, pitch, duration and rate, and say them in words."""
+    """Measure every voice: loudness, pitch, duration and rate, in numbers and words."""
     experiment(run, set).cues(again=True)
 
 
 @verb
-def train(run: Run, system: Annotated[str, typer.Argument(help="audio, text or early.")], set: Set = None) -> None:
+def train(run: Run, system: System, set: Set = None) -> None:
     """Train one model of a prepared run."""
     experiment(run, set).train(system, again=True)
 
 
 @verb
-def predict(run: Run, system: Annotated[str, typer.Argument(help="audio, text or early.")], set: Set = None) -> None:
-    """Predict every clip outside the training split with one trained model."""
+def predict(run: Run, system: System, set: Set = None) -> None:
+    """Predict with one trained model. Every clip outside the training split is predicted."""
     experiment(run, set).predict(system, again=True)
 
 
@@ -152,18 +163,18 @@ def judge(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count requests, tokens and cost; ask nothing.")] = False,
     json: Json = False,
 ) -> None:
-    """Ask the judge about the clips that judge.ask selects; nothing is asked twice."""
+    """Ask the judge about the clips that judge.ask selects. Nothing is asked twice."""
     work = experiment(run, set)
     if dry_run:
         estimates = work.estimate()
-        print_json(estimates) if json else print("\n".join(map(str, estimates)))
+        print_json([asdict(one) for one in estimates]) if json else print("\n".join(map(str, estimates)))
     else:
         work.judge(again=True)
 
 
 @verb
 def refine(run: Run, set: Set = None) -> None:
-    """Apply the judge's verdicts under judge.threshold; costs nothing."""
+    """Apply the verdicts under judge.threshold. Nothing is asked, so it costs nothing."""
     experiment(run, set).refine(again=True)
 
 
@@ -194,7 +205,10 @@ def say(
     set: Set = None,
     json: Json = False,
 ) -> None:
-    """Explain one clip: cues in words, both models, fusion, the judge's verdict and reason, seconds per stage."""
+    """Explain one clip, stage by stage.
+
+    Shows the cues in words, both models, the fusion, the judge's verdict and reason, and seconds per stage.
+    """
     from emojudge.pipeline import EmoJudge
 
     told = EmoJudge.load(run, set or []).predict(clip, text)
@@ -210,7 +224,7 @@ def say(
 def list_(
     folder: Annotated[str | None, typer.Argument(help="corpora, encoders, judges or prompts.")] = None, json: Json = False
 ) -> None:
-    """Name every corpus, encoder, judge and prompt there is."""
+    """Name every corpus, encoder, judge and prompt."""
     from emojudge.catalogue import catalogue
 
     show_mappings(catalogue(folder), json)

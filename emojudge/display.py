@@ -22,7 +22,7 @@ def show_tables(tables: Iterable[Table]) -> None:
         drawn = Drawn(title=table.title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, caption=table.note or None)
         drawn.caption_justify = "left"
         for number, header in enumerate(table.headers):
-            drawn.add_column(header, justify="right" if number else "left")
+            drawn.add_column(header, justify="right" if number else "left", no_wrap=bool(number), overflow="fold")
         for row in table.rows:
             drawn.add_row(*(Text(cell) for cell in row))
         console.print(drawn)
@@ -31,6 +31,7 @@ def show_tables(tables: Iterable[Table]) -> None:
 def show_mapping(title: str, content: Mapping[str, Any]) -> None:
     """Draw names and what belongs to them."""
     drawn = Drawn(title=title, title_justify="left", title_style="bold", box=None, show_header=False, padding=(0, 2, 0, 0))
+    drawn.add_column(no_wrap=True)
     for name, value in content.items():
         drawn.add_row(Text(name), Text(", ".join(value) if isinstance(value, list) else str(value)))
     console.print(drawn)

@@ -37,10 +37,13 @@ class Scale:
 
         >>> Scale.around([0.43, 0.71]).ticks
         [0.4, 0.5, 0.6, 0.7, 0.8]
+        >>> Scale.around([0.0, 0.0]).ticks
+        [0.0, 0.01]
         """
         span = max(max(values) - min(values), 0.02)
         step = next(step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, math.inf) if span / step <= 5)
-        return cls(math.floor(min(values) / step) * step, math.ceil(max(values) / step) * step, step)
+        first = math.floor(min(values) / step)
+        return cls(first * step, max(math.ceil(max(values) / step), first + 1) * step, step)
 
     @property
     def ticks(self) -> list[float]:

@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from emojudge import audio, evaluation, fusion, judging, manifest, report, splits
+from emojudge import audio, evaluation, fusion, judging, manifest, preflight, report, splits
 from emojudge.config import load_config
 from emojudge.cues import Quantiles, measure
 from emojudge.errors import AudioError, DataError
@@ -39,15 +39,22 @@ class Experiment:
         self.fused = "fusion" if len(self.systems) > 1 else self.systems[0]
 
     @classmethod
-    def open(cls, source: Path, changes: Sequence[str] = (), into: Path | None = None) -> "Experiment":
-        """From an experiment's TOML, or from a run folder, whose recorded settings are then changed by `changes`."""
-        if source.is_dir():
+    def open(cls, source: Path | None, changes: Sequence[str] = (), into: Path | None = None) -> "Experiment":
+        """From a TOML (None: from the defaults), or from a run folder, whose recorded settings `changes` then changes."""
+        if source and source.is_dir():
             return cls(load_config(changes=changes, base=RunFolder.open(source).config), source)
         config = load_config(source, changes)
         return cls(config, into or Path("runs") / config.name)
 
     def everything(self) -> None:
-        """Do every stage that is not done."""
+        """Do every stage that is not done.
+
+        Raises:
+            EmoJudgeError: something can be known to go wrong later; it is said before any work is done.
+        """
+        if not any(name.startswith("judge ") for name in self.stages.done):
+            preflight.check_judge(self.config)
+        preflight.check_names(self.config)
         self.prepare()
         for system in self.systems:
             self.train(system)
@@ -75,17 +82,22 @@ class Experiment:
 
     # -- 1 data
 
+    def look(self) -> tuple[list[Utterance], manifest.Findings]:
+        """Read and check the corpus, and say what is odd; nothing is written."""
+        loaded = manifest.load(self.config.data)
+        utterances = manifest.arrange(loaded, self.config.data)
+        found = manifest.check(utterances, self.config.data)
+        for warning in (*manifest.outside(loaded, self.config.data), *found.warnings):
+            say(f"warning: {warning}")
+        return utterances, found
+
     def prepare(self) -> manifest.Findings:
         """Read and check the corpus; write the manifest, and each fold's.
 
         Raises:
             DataError: something in it makes every later number wrong; it is named.
         """
-        loaded = manifest.load(self.config.data)
-        utterances = manifest.arrange(loaded, self.config.data)
-        found = manifest.check(utterances, self.config.data)
-        for warning in (*manifest.outside(loaded, self.config.data), *found.warnings):
-            say(f"warning: {warning}")
+        utterances, found = self.look()
         if found.errors:
             raise DataError(found.errors[0])
         made_from = digest([[asdict(u), _stat(u)] for u in utterances] + [self.config.data.model_dump(mode="json")])
@@ -133,7 +145,12 @@ class Experiment:
     # -- 3 models
 
     def train(self, system: str, again: bool = False) -> None:
-        """Train the audio, text or early-fusion model of every part and task."""
+        """Train the audio, text or early-fusion model of every part and task.
+
+        Raises:
+            ConfigError: the run has no such system.
+        """
+        preflight.check_system(system, self.systems)
         for part, task, name in self._work():
             about = [settings_of(system, self.features), part.seed, self.config.data.labels, self.config.data.fold_dev_share]
             done = [part.model(task, system) / "config.json"]
@@ -148,6 +165,7 @@ class Experiment:
 
     def predict(self, system: str, again: bool = False) -> None:
         """Predict every utterance outside the training split with one trained model."""
+        preflight.check_system(system, self.systems)
         for part, task, name in self._work():
             done = [part.predictions(task, system)]
             self.stages.do(
@@ -173,6 +191,8 @@ class Experiment:
 
     def _fuse(self, part: Part, task: str) -> None:
         utterances, names = part.manifest(), self._names(task)
+        for system in self.systems:
+            preflight.made(part.predictions(task, system), f"predict RUN {system}")
         outputs = {system: part.read_predictions(task, system) for system in self.systems}
         counts = {name: float(sum(u.split == "train" and u.emotion == name for u in utterances)) for name in names}
         dev = [u for u in utterances if u.split == "dev"]
@@ -201,6 +221,8 @@ class Experiment:
     def prompts(self, part: Part) -> list[Any]:
         """What the judge would be asked about `part`."""
         settings, split = self.config.judge, {u.id: u.split for u in part.manifest()}
+        preflight.made(part.predictions("emotions", self.fused), "run RUN")
+        preflight.made(self.run.file("cues.jsonl"), "cues RUN")
         found = {system: part.read_predictions("emotions", system) for system in {*self.systems, self.fused}}
         fused = {id: p for id, p in found[self.fused].items() if split[id] in settings.splits}
         ids = judging.choose(settings.ask, fused, found.get("audio", {}), found.get("text", {}))
@@ -225,14 +247,20 @@ class Experiment:
     def _refine(self, part: Part) -> None:
         split = {u.id: u.split for u in part.manifest()}
         before = [p for id, p in part.read_predictions("emotions", self.fused).items() if split[id] in self.config.judge.splits]
-        verdicts = read_jsonl(part.verdicts(), Verdict)
+        verdicts = read_jsonl(preflight.made(part.verdicts(), "judge RUN"), Verdict)
         write_jsonl(part.predictions("emotions", "judge"), refine_all(before, verdicts, self.config.judge.threshold))
 
     # -- 6 evaluate and report
 
     def evaluate(self, allow_fitted: bool = False, again: bool = False) -> None:
-        """Score every system with intervals."""
+        """Score every system with intervals.
+
+        Raises:
+            DataError: nothing was predicted yet.
+        """
         before = [name for name in self.stages.done if name.split()[0] in ("predict", "fuse", "refine")]
+        if not before:
+            raise DataError(f"{self.run.root} has no predictions to score; finish it with: emojudge run {self.run.root}")
         done = [self.run.file("metrics.json")]
         about = self.config.evaluation.model_dump()
         self.stages.do("evaluate", about, before, done, partial(evaluation.evaluate, self.run, allow_fitted), again=again)
@@ -240,6 +268,7 @@ class Experiment:
     def report(self, again: bool = False) -> Path:
         """Write report.html and tables.md."""
         path = self.run.file("report.html")
+        preflight.made(self.run.file("metrics.json"), "evaluate RUN")
         self.stages.do("report", None, ["evaluate"], [path], partial(report.write, self.run), again=again)
         return path
 

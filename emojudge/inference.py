@@ -88,8 +88,8 @@ class LiveFrames:
 def moments(frames: np.ndarray) -> np.ndarray:
     """Two frames with the mean and the deviation of all, (L, T, D) → (L, 2, D): mean - deviation, mean + deviation.
 
-    >>> moments(np.array([[[1.0], [5.0]]])).tolist()
-    [[[1.0], [5.0]]]
+    >>> moments(np.array([[[1.0], [3.0], [5.0], [3.0]]])).astype(float).round(2).tolist()
+    [[[1.59], [4.41]]]
     """
     real = frames.astype(np.float32)
     mean, deviation = real.mean(1), real.std(1)

@@ -64,6 +64,7 @@ class Ledger:
             self._base.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._base.execute("PRAGMA journal_mode = WAL")
             self._base.execute("PRAGMA synchronous = FULL")
+            self._base.execute("PRAGMA foreign_keys = ON")
             with self._transaction():
                 self._migrate()
         except sqlite3.Error as error:

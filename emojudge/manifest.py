@@ -201,11 +201,11 @@ def _thin_splits(utterances: Sequence[Utterance], settings: DataSettings) -> lis
 
 def _strangers(utterances: Iterable[Utterance], settings: DataSettings) -> list[str]:
     """Whom the folds name and the corpus lacks; a limited corpus may lack anyone."""
-    if settings.folds is None or settings.limit:
+    if settings.folds_file is None or settings.limit:
         return []
     from emojudge.splits import names_of, read_folds
 
-    named = set().union(*read_folds(settings.folds).values())
+    named = set().union(*read_folds(settings.folds_file).values())
     return sorted(named.difference(*map(names_of, utterances)))
 
 

@@ -159,9 +159,11 @@ def read_card(folder: str | Path) -> ModelCard:
     """The card of a saved model.
 
     Raises:
-        DataError: no such file.
-        ModelError: it lacks a field.
+        DataError: the file cannot be read.
+        ModelError: there is none, or it lacks a field.
     """
+    if not (Path(folder) / "config.json").exists():
+        raise ModelError(f"There is no trained model in {folder}; finish its run with: emojudge run RUN")
     content = read_json(Path(folder) / "config.json")
     try:
         content["outputs"], content["modalities"] = tuple(content["outputs"]), tuple(content["modalities"])

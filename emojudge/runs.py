@@ -85,13 +85,18 @@ class RunFolder:
         """Open a run that exists.
 
         Raises:
-            DataError: the folder holds no run.json.
+            DataError: the folder holds no run.json, or one that this version cannot read.
         """
         root = Path(root)
         if not (root / "run.json").exists():
             raise DataError(f"{root} is no run folder (it has no run.json); make one with: emojudge run EXPERIMENT.toml")
         about = read_json(root / "run.json")
-        return cls(root, Config.model_validate(about["config"]), tuple(about.get("folds", ())))
+        try:
+            return cls(root, Config.model_validate(about["config"]), tuple(about.get("folds", ())))
+        except (KeyError, ValueError):
+            raise DataError(
+                f"{root / 'run.json'} holds no settings that this version of EmoJudge knows; make the run again from its TOML."
+            ) from None
 
     def file(self, name: str) -> Path:
         """A file at the top of the folder."""

@@ -92,7 +92,9 @@ def test_no_completion_at_all(completion):
     assert read(completion, prompt(), "test").outcome == "invalid"
 
 
-@pytest.mark.parametrize("stated", [{"Sad": math.nan}, {"Sad": -5, "Happy": 0}, {"Joy": 100}, {"Sad": "90"}, {}, {"Sad": 1e999}])
+@pytest.mark.parametrize(
+    "stated", [{"Sad": math.nan}, {"Sad": -5, "Happy": 0}, {"Joy": 100}, {"Sad": "90", "Happy": 5}, {}, {"Sad": 1e999}]
+)
 def test_senseless_probabilities_are_dropped_and_the_answer_stays(stated):
     found = verdict(answer(probabilities=stated))
     assert (found.label, dict(found.probabilities)) == ("Happy", {})

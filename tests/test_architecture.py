@@ -26,7 +26,7 @@ LAYERS = [
     {"tables", "figures", "judged"},
     {"narrative", "exhibits"},
     {"training", "stages"},
-    {"pipeline", "report", "catalogue", "display", "modelling"},
+    {"pipeline", "report", "catalogue", "display", "modelling", "preflight"},
     {"experiment"},
     {"cli"},
 ]

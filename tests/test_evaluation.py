@@ -227,7 +227,7 @@ def test_tables_hold_what_the_rows_say(run, rows):
     data = data_table(list(read_jsonl(run.manifest_file(), Utterance)), run.config)
     shares = [float(row[1].rstrip("%")) for row in data.rows[:8]]
     assert sum(shares) == pytest.approx(100, abs=0.05)
-    assert [row[0] for row in data.rows[8:]] == ["Total files", "Speakers"]
+    assert [row[0] for row in data.rows[8:]] == ["No label", "Total files", "Speakers"]
 
 
 def test_a_run_folder_without_metrics_has_no_report(tmp_path):

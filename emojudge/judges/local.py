@@ -6,6 +6,7 @@ Answers are held to the prompt's JSON Schema while they are written. All request
 rules and examples once.
 """
 
+import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +27,9 @@ CONTEXT = 4096
 ANSWER_TOKENS = 300
 """At most this many are written; an answer with eight labels takes about 110."""
 
-THREADS = 2
+REASON_CHARACTERS = 200
+
+MOST_THREADS = 4
 
 SENTENCE = {"role": "user", "content": "In one short sentence: which words or which trait of the voice show that?"}
 """Asked after a bare label (`confidence_from = "logprobs"`) that would change the prediction."""
@@ -74,21 +77,25 @@ class LocalJudge:
         """Answer one after the other."""
         for prompt in prompts:
             begun = time.monotonic()
-            completion = self._complete(request(prompt))
-            verdict = read(completion, prompt, self.name)
-            if prompt.confidence_from == "logprobs" and self._would_change(prompt, verdict):
-                verdict = replace(verdict, reason=self._explain(prompt, verdict))
-            used = completion.get("usage", {})
-            yield Reply(
-                verdict,
-                model=f"{self.path.name} {completion.get('system_fingerprint', '')}".strip(),
-                tokens_in=used.get("prompt_tokens", 0),
-                tokens_out=used.get("completion_tokens", 0),
-                seconds=time.monotonic() - begun,
-            )
+            yield replace(self._answer(prompt), seconds=time.monotonic() - begun)
 
-    def _would_change(self, prompt: Prompt, verdict: Verdict) -> bool:
-        return verdict.outcome == "ok" and verdict.label != prompt.shown and verdict.confidence > self.settings.threshold
+    def _answer(self, prompt: Prompt) -> Reply:
+        """The model's answer; what llama.cpp refuses, as a prompt beyond the context, is a reply too."""
+        completion = self._complete(request(prompt))
+        if "error" in completion:
+            reason = tidy(f"llama.cpp: {completion['error'].get('message')}")
+            return Reply(Verdict(prompt.id, None, reason=reason, judge=self.name, key=prompt.key(self.name), outcome="error"))
+        verdict = read(completion, prompt, self.name)
+        if prompt.confidence_from == "logprobs" and self._wants_reason(prompt, verdict):
+            verdict = replace(verdict, reason=self._explain(prompt, verdict))
+        used = completion.get("usage", {})
+        model = f"{self.path.name} {completion.get('system_fingerprint', '')}".strip()
+        return Reply(verdict, model, used.get("prompt_tokens", 0), used.get("completion_tokens", 0))
+
+    def _wants_reason(self, prompt: Prompt, verdict: Verdict) -> bool:
+        """Whether people will want to know why: the label would change, or `judge.explain` says so."""
+        changes = verdict.label != prompt.shown and verdict.confidence > self.settings.threshold
+        return verdict.outcome == "ok" and (changes or self.settings.explain == "always")
 
     def _explain(self, prompt: Prompt, verdict: Verdict) -> str:
         """A sentence about a label already given: it cannot change the label any more."""
@@ -103,13 +110,10 @@ class LocalJudge:
         return tidy(choice["message"]["content"] or "")
 
     def _complete(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """One chat completion; what llama.cpp refuses (as a prompt beyond the context) is an answer without choices."""
+        """One chat completion; the model is loaded for the first."""
         if self._server is None:
             self._server = _load(self.path)
-        try:
-            return self._server.handle_chat_completions(dict(body))
-        except (ValueError, RuntimeError) as error:
-            return {"error": str(error)}
+        return self._server.handle_chat_completions(dict(body))
 
 
 def request(prompt: Prompt) -> dict[str, Any]:
@@ -117,8 +121,14 @@ def request(prompt: Prompt) -> dict[str, Any]:
     body: dict[str, Any] = {"messages": list(prompt.messages), "temperature": prompt.temperature, "seed": prompt.seed}
     if prompt.schema is None:
         return body | {"max_tokens": 1, "logprobs": True, "top_logprobs": 20}
-    form = {"name": "verdict", "strict": True, "schema": prompt.schema}
+    form = {"name": "verdict", "strict": True, "schema": _bounded(prompt.schema)}
     return body | {"max_tokens": ANSWER_TOKENS, "response_format": {"type": "json_schema", "json_schema": form}}
+
+
+def _bounded(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema with an end to the reason: small models do not find it alone (services refuse `maxLength`)."""
+    reason = {"type": "string", "maxLength": REASON_CHARACTERS}
+    return {**schema, "properties": {**schema["properties"], "reason": reason}}
 
 
 def _load(path: Path) -> Any:
@@ -131,7 +141,7 @@ def _load(path: Path) -> Any:
     params.model.path = str(path)
     params.n_ctx = CONTEXT
     params.n_parallel = 1
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = THREADS
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = _threads()
     params.verbosity = 0
     params.ui = False
     params.api_keys = [secrets.token_hex(16)]
@@ -139,3 +149,21 @@ def _load(path: Path) -> Any:
         return xllamacpp.Server(params)
     except RuntimeError as error:
         raise ModelError(f"llama.cpp cannot load {path} ({error}); is it a complete GGUF chat model?") from None
+
+
+def _threads() -> int:
+    """As many as there are idle cores: llama.cpp's threads wait for each other, and one that gets no core stops them all.
+
+    (Two threads on two cores that others use wrote 10 tokens a second where one wrote 100: notes/LOG.md.)
+    """
+    try:
+        busy = min(_running() for _ in range(5))
+    except OSError:  # no Linux
+        busy = 0
+    return max(1, min(MOST_THREADS, (os.cpu_count() or 1) - busy))
+
+
+def _running() -> int:
+    """Tasks that others have on a core, or waiting for one, a moment from now."""
+    time.sleep(0.02)
+    return int(Path("/proc/loadavg").read_text(encoding="ascii").split()[3].split("/")[0]) - 1

@@ -1,0 +1,60 @@
+"""What can be known to go wrong before an hour of work: names, consent, files of an earlier stage."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from emojudge import judging, tables
+from emojudge.errors import ConfigError, DataError
+from emojudge.registry import resolve
+from emojudge.settings import Config
+
+
+def check_names(config: Config) -> None:
+    """Encoders and published figures, which are otherwise first looked up by the stage that needs them.
+
+    Raises:
+        UnknownName: there is no such encoder.
+        ConfigError: there are no such published figures.
+    """
+    for modality in config.modalities:
+        resolve("encoders", getattr(config, modality).encoder)
+    for task in config.tasks:
+        tables.published(config, task, "test")
+
+
+def check_judge(config: Config) -> None:
+    """The judge, its consent, and whether it has anybody to ask.
+
+    Raises:
+        UnknownName: there is no such judge.
+        ConsentError: it is on another machine, and nobody agreed.
+        ConfigError: conflicts of a single model are asked for.
+    """
+    if config.judge.judge == "none" or "emotions" not in config.tasks:
+        return
+    judging.open_judge(config.judge)
+    if config.judge.ask == "conflict" and (len(config.modalities) < 2 or config.fusion_method == "early"):
+        raise ConfigError('judge.ask = "conflict" needs an audio and a text model; with one, use judge.ask = "margin:0.2".')
+
+
+def check_system(system: str, systems: Sequence[str]) -> None:
+    """Whether a run has a model of this name.
+
+    >>> check_system("audio", ["audio", "text"])
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if system not in systems:
+        raise ConfigError(f"This run has no model {system!r}; it has {' and '.join(systems)}.")
+
+
+def made(path: Path, command: str) -> Path:
+    """`path`, if the stage that writes it was done.
+
+    Raises:
+        DataError: it was not; `command` does it.
+    """
+    if not path.exists():
+        raise DataError(f"{path} is not there yet; make it first with: emojudge {command}")
+    return path

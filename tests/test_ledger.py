@@ -1,0 +1,145 @@
+"""The ledger: nothing twice, nothing lost, one writer."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from emojudge.answers import Reply
+from emojudge.errors import DataError, JudgeError
+from emojudge.ledger import MIGRATIONS, Ledger
+from emojudge.prompts import build
+from emojudge.settings import JudgeSettings
+from emojudge.storage import read_jsonl
+from emojudge.types import Cues, Verdict
+
+ROOT = Path(__file__).parents[1]
+
+
+def prompt(text="Well."):
+    return build("a", text, Cues("a", 1.0), shown="Sad", labels=("Sad", "Happy"), settings=JudgeSettings())
+
+
+def reply(key, outcome="ok", label="Happy"):
+    verdict = Verdict("a", label, {"Sad": 0.1, "Happy": 0.9}, 0.9, "so — “ü”", "test", key, outcome)
+    return Reply(verdict, model="m-1", tokens_in=100, tokens_out=20, seconds=1.5, note="refused: seed")
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Ledger(tmp_path / "deep" / "ledger.sqlite") as opened:
+        yield opened
+
+
+def fill(ledger, text="Well.", **changes):
+    key = prompt(text).key("test")
+    ledger.intend({key: prompt(text)}, "test")
+    ledger.record(reply(key, **changes))
+    return key
+
+
+def test_an_answer_comes_back_as_it_went_in(ledger):
+    key = fill(ledger)
+    assert ledger.find(key) == reply(key).verdict
+    assert ledger.find("another") is None
+    expected = {"requests": 1, "answers": 1, "errors": 0, "tokens_in": 100, "tokens_out": 20, "seconds": 1.5}
+    assert ledger.totals() == expected
+
+
+def test_it_lasts_and_a_later_answer_does_not_replace_it(tmp_path):
+    with Ledger(tmp_path / "l") as ledger:
+        key = fill(ledger)
+    with Ledger(tmp_path / "l") as ledger:
+        fill(ledger, label="Sad")
+        assert ledger.find(key).label == "Happy"
+
+
+def test_an_error_may_be_asked_again_and_is_replaced_by_an_answer(ledger):
+    key = fill(ledger, outcome="error", label=None)
+    assert ledger.find(key) is None and ledger.totals()["errors"] == 1
+    fill(ledger)
+    assert ledger.find(key).label == "Happy" and ledger.totals()["errors"] == 0
+
+
+@pytest.mark.parametrize("outcome", ["invalid", "refusal", "truncated"])
+def test_a_paid_answer_without_a_label_counts(ledger, outcome):
+    assert ledger.find(fill(ledger, outcome=outcome, label=None)).outcome == outcome
+
+
+def test_an_answer_without_a_request_is_refused(ledger):
+    with pytest.raises(DataError, match="FOREIGN KEY"):
+        ledger.record(reply("never asked"))
+    assert ledger.totals()["answers"] == 0
+
+
+def test_export_is_what_replay_reads(ledger, tmp_path):
+    keys = sorted(fill(ledger, text) for text in ("a", "b", "c"))
+    fill(ledger, "d", outcome="error", label=None)
+    assert ledger.export(tmp_path / "v.jsonl") == 3
+    assert list(read_jsonl(tmp_path / "v.jsonl", Verdict)) == [reply(key).verdict for key in keys]
+
+
+def test_a_second_writer_is_told_and_the_first_goes_on(ledger):
+    with pytest.raises(JudgeError, match="in use by another"):
+        Ledger(ledger.path)
+    fill(ledger)
+
+
+def test_a_second_process_is_told(ledger):
+    code = f"from emojudge.ledger import Ledger\nLedger({str(ledger.path)!r})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "JudgeError" in done.stderr and "in use by another" in done.stderr
+
+
+def test_kill_loses_nothing_that_was_recorded(tmp_path):
+    code = (
+        "import os, signal\nfrom tests.test_ledger import *\n"
+        f"ledger = Ledger({str(tmp_path / 'l')!r})\n"
+        "fill(ledger)\nledger.intend({'k': prompt()}, 'test')\nos.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGKILL
+    with Ledger(tmp_path / "l") as ledger:
+        assert ledger.find(prompt().key("test")).label == "Happy"
+        assert ledger.find("k") is None
+        assert ledger.totals()["requests"] == 2
+
+
+def test_what_is_no_ledger_is_named(tmp_path):
+    (tmp_path / "l").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(DataError, match="damaged or no ledger"):
+        Ledger(tmp_path / "l")
+
+
+def test_a_newer_ledger_is_refused_and_an_empty_file_is_fine(tmp_path):
+    (tmp_path / "empty").touch()
+    Ledger(tmp_path / "empty").close()
+    base = sqlite3.connect(tmp_path / "l")
+    base.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    base.close()
+    with pytest.raises(DataError, match="newer EmoJudge"):
+        Ledger(tmp_path / "l")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(JudgeError, match="cannot be written"):
+        Ledger(tmp_path / "l")
+
+
+def test_the_disk_is_asked_to_keep_it(ledger):
+    assert ledger._base.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+    assert ledger._base.execute("PRAGMA synchronous").fetchone()[0] == 2
+
+
+def test_equal_requests_are_one_row(ledger):
+    key = prompt().key("test")
+    ledger.intend({key: prompt()}, "test")
+    ledger.intend({key: replace(prompt(), id="b")}, "test")
+    assert ledger.totals()["requests"] == 1
