@@ -66,9 +66,8 @@ def test_two_classes_are_the_sigmoid():
     fused, _ = fusion.fit(found, rows, "emotions", ("A", "B"), FusionSettings(), {"A": 1, "B": 1})
     x = fusion.features(found, [u.id for u in rows], ("audio",), ("A", "B"), "emotions")
     z = (x - x.mean(0)) / x.std(0)
-    theirs = (
-        LogisticRegression(C=2 * fused.cost[0], max_iter=20000, tol=1e-10).fit(z, [u.emotion for u in rows]).predict_proba(z)[:, 0]
-    )
+    model = LogisticRegression(C=2 * fused.cost[0], max_iter=20000, tol=1e-10).fit(z, [u.emotion for u in rows])
+    theirs = model.predict_proba(z)[:, 0]
     ours = [p.scores["A"] for p in fused.predict(found, [u.id for u in rows])]
     assert np.abs(np.array(ours) - theirs).max() < 1e-4
 
