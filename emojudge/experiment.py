@@ -17,6 +17,7 @@ from emojudge.errors import AudioError, DataError
 from emojudge.features import Features
 from emojudge.modelling import predict_part, settings_of, train_part
 from emojudge.progress import say, track
+from emojudge.prompts import version
 from emojudge.refine import refine_all
 from emojudge.runs import Part, RunFolder
 from emojudge.settings import Config
@@ -210,7 +211,9 @@ class Experiment:
         for part in self.run.parts():
             name = f"emotions {part.name}"
             before = ["cues", f"{'fuse' if self.fused == 'fusion' else 'predict ' + self.fused} {name}"]
+            # The threshold is applied by `refine`, so that another one asks nothing anew.
             asked = settings.model_dump(mode="json", exclude={"consent", "concurrency", "timeout", "threshold"})
+            asked["version"] = version(settings.prompt)
             self.stages.do(f"judge {name}", asked, before, [part.verdicts()], partial(self._judge, part), again=again)
 
     def _judge(self, part: Part) -> None:

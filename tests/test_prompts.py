@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emojudge.errors import UnknownName
-from emojudge.prompts import Prompt, build
+from emojudge.prompts import Prompt, build, version
 from emojudge.prompts.cleaning import clean, quote
 from emojudge.prompts.prompts import schema
 from emojudge.prompts.voice import describe
@@ -156,3 +156,9 @@ def test_nothing_invisible_and_no_chat_token_survives(text):
     assert "<" not in quoted and ">" not in quoted and "[INST]" not in quoted
     assert json.loads(quoted) == seen
     quoted.encode("utf-8")
+
+
+def test_the_version_names_the_text_that_was_asked():
+    assert make().prompt_id == f"paper@{version('paper')[:8]}"
+    with pytest.raises(UnknownName):
+        version("nobody")

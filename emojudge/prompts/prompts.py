@@ -117,6 +117,15 @@ def _object(**properties: Any) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
+def version(name: str) -> str:
+    """Digest of a prompt file's content: another text is another judge.
+
+    Raises:
+        UnknownName: no prompt goes by that name.
+    """
+    return _template(name)[1]
+
+
 @cache
 def _template(name: str) -> tuple[dict[str, Any], str]:
     """A prompt file and the digest of its content."""
