@@ -1,11 +1,13 @@
 """Write docs/results.md and the README's table from finished runs: python docs/results.py runs/demo runs/ravdess_emobox."""
 
+import os
 import re
 import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from emojudge import __version__
 from emojudge.evaluation import find
 from emojudge.runs import RunFolder
 from emojudge.storage import read_json
@@ -19,11 +21,13 @@ NAMES = {"uar": "UAR", "macro_f1": "macro-F1", "ccc": "mean CCC"}
 def section(run: RunFolder, about: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     """A run's tables, and how they came about."""
     seconds = sum(stage["seconds"] for stage in about["stages"].values())
+    made = date.fromtimestamp(run.file("run.json").stat().st_mtime)
     how = [
         f"## {run.config.name}\n",
         f"`{about['command']}`\n",
-        f"{date.today():%Y-%m-%d}, {about['machine']}, 2 cores, seeds {list(run.config.seeds)}, {seconds:.0f} s over all stages; "
-        f"torch {about['versions'].get('torch', '?')}, EmoJudge {about['versions'].get('emojudge', '?')}.\n",
+        f"{made:%Y-%m-%d}, {about['machine']}, {os.cpu_count()} cores, seeds {list(run.config.seeds)}, "
+        f"{seconds:.0f} s over all stages; "
+        f"torch {about['versions'].get('torch', '?')}, EmoJudge {about['versions'].get('emojudge', __version__)}.\n",
     ]
     notice = [f"**{about['notice']}**\n"] if about.get("notice") else []
     return "\n".join([*how, *notice, *(to_markdown(table) for table in tables(run, rows))])

@@ -5,6 +5,7 @@
     runs/demo/
       run.json                       resolved config, versions, machine, digests, what each stage was made from
       manifest.jsonl  cues.jsonl     every utterance; its voice measured
+      quantiles.json                 what counts as loud, high or fast, from the training split
       skipped.jsonl                  what could not be read, and why
       ledger.sqlite                  what the judge was asked and answered
       [fold-1/] [seed-0/]            one part per fold and seed; neither level where there is only one

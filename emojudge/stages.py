@@ -8,11 +8,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from emojudge import __version__
 from emojudge.progress import say
 from emojudge.runs import RunFolder
 from emojudge.storage import digest, read_json, write_json
 
-PACKAGES = ("emojudge", "numpy", "scikit-learn", "torch", "transformers", "xllamacpp", "openai")
+PACKAGES = ("numpy", "scikit-learn", "torch", "transformers", "xllamacpp", "openai")
 """Their versions are recorded with every run."""
 
 
@@ -67,7 +68,7 @@ class Stages:
 
 def versions() -> dict[str, str]:
     """Installed versions of the packages that can change a result."""
-    found = {}
+    found = {"emojudge": __version__}
     for package in PACKAGES:
         try:
             found[package] = version(package)
