@@ -1,6 +1,5 @@
 """What stands on an encoder: weighted sum of its layers, pooling over time, and the head (paper 4.3, 4.4)."""
 
-from collections.abc import Iterable
 from itertools import pairwise
 
 import torch
@@ -158,22 +157,6 @@ class ResidualHead(nn.Module):
             out = block(pooled)
             pooled = pooled + out if self.residual and out.shape == pooled.shape else out
         return self.output(pooled)
-
-
-class Members(nn.Module):
-    """Several heads on one input: (B, size) → (members, B, outputs).
-
-    >>> Members([nn.Linear(3, 2), nn.Linear(3, 2)])(torch.ones(5, 3)).shape
-    torch.Size([2, 5, 2])
-    """
-
-    def __init__(self, heads: Iterable[nn.Module]) -> None:
-        super().__init__()
-        self.heads = nn.ModuleList(heads)
-
-    def forward(self, pooled: Tensor) -> Tensor:
-        """Every head's output."""
-        return torch.stack([head(pooled) for head in self.heads])
 
 
 class ClassifierHead(nn.Sequential):

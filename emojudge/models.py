@@ -21,7 +21,6 @@ from emojudge.layers import (
     LayerSum,
     MeanStatistics,
     MeanToken,
-    Members,
     ResidualHead,
     Scale,
 )
@@ -113,7 +112,7 @@ class EmotionModel(nn.Module):
             {m: Body(card.settings_of(m), card.shapes[m], (encoders or {}).get(m)) for m in card.modalities}
         )
         size = sum(body.output_size for body in self._bodies())
-        self.head = Members(self._head(size) for _ in range(card.settings_of(card.modalities[0]).members))
+        self.head = self._head(size)
         self.register_buffer("target_mean", torch.zeros(len(card.outputs)))
         self.register_buffer("target_deviation", torch.ones(len(card.outputs)))
 
@@ -128,7 +127,7 @@ class EmotionModel(nn.Module):
         return ClassifierHead(size, settings.hidden_size or size, outputs, settings.dropout)
 
     def forward(self, inputs: Mapping[str, Frames]) -> Tensor:
-        """Frames of each modality → (members, B, outputs)."""
+        """Frames of each modality → (B, outputs)."""
         pooled = torch.cat([body(*inputs[modality]) for modality, body in self.bodies.items()], dim=1)
         return self.head(pooled) * self.target_deviation + self.target_mean
 
@@ -144,7 +143,7 @@ class EmotionModel(nn.Module):
     def scores(self, inputs: Mapping[str, Frames]) -> Tensor:
         """Probabilities of emotions, or values of attributes: (B, outputs)."""
         out = self(inputs).double()
-        return (out.softmax(-1) if self.card.task == "emotions" else out).mean(0)
+        return out.softmax(-1) if self.card.task == "emotions" else out
 
 
 def save(model: EmotionModel, folder: str | Path) -> None:

@@ -130,13 +130,12 @@ class _Run:
         return total
 
     def _loss(self, out: Tensor, batch: Sequence[Utterance], weights: Tensor | None) -> Tensor:
-        """Mean of the members' losses: each learns for itself."""
         card, settings = self.model.card, self.settings
         wanted = torch.tensor([target(u, card.task, card.outputs) for u in batch], device=self.device)
         if card.task == "attributes":
-            return torch.stack([losses.ccc_loss(one, wanted.float()) for one in out]).mean()
+            return losses.ccc_loss(out, wanted.float())
         gamma = settings.focal_gamma if settings.loss == "focal" else 0.0
-        return losses.focal(out.flatten(0, 1), wanted[:, 0].long().repeat(len(out)), weights, gamma, settings.label_smoothing)
+        return losses.focal(out, wanted[:, 0].long(), weights, gamma, settings.label_smoothing)
 
     def _precision(self) -> Any:
         """Autocast where asked, or where the device is made for it (paper 5.2)."""

@@ -75,18 +75,6 @@ def test_the_same_seed_gives_the_same_weights(tmp_path):
         assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize("task", ["emotions", "attributes"])
-def test_members_learn_for_themselves_and_are_averaged(tmp_path, task):
-    rows = utterances(200)
-    changes = {"members": 3, "layer_mix": "concat", "scale_pooled": True, "pooling": "mean_std"}
-    model, sources, best = trained(tmp_path, card(task, **changes), rows)
-    inputs = {"audio": sources["audio"]([u.id for u in rows[:4]])}
-    each = model.eval()(inputs).double()
-    assert each.shape == (3, 4, 3) and not torch.allclose(each[0], each[1])
-    assert torch.allclose(model.scores(inputs), (each.softmax(-1) if task == "emotions" else each).mean(0))
-    assert best > (0.9 if task == "emotions" else 0.2)
-
-
 def test_scaled_pooled_vectors_start_standardised(tmp_path):
     rows = utterances(60)
     model, sources, _ = trained(tmp_path, card(epochs=1, scale_pooled=True, pooling="mean_std", layer_mix="concat"), rows)

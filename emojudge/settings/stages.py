@@ -1,0 +1,51 @@
+"""The stages around the models: fusion, cues, evaluation."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from emojudge.settings.base import Count, Positive, Settings, Share
+
+
+class FusionSettings(Settings):
+    """Late fusion (paper 4.5)."""
+
+    low: Positive = 1e-3
+    """Smallest C of the search (paper 4.5)."""
+    high: Positive = 1e3
+    """Largest C (paper 4.5)."""
+    steps: Count = 13
+    """Values tried, evenly spaced in log C (decision 11)."""
+    folds: int = Field(5, ge=2)
+    """Speaker-grouped cross-validation folds on dev (decision 11)."""
+    shrink_to: Literal["zero", "sum"] = "zero"
+    """Where the L2 penalty pulls the weights: to nothing, as the paper, or to the plain sum of the models' log-probabilities
+    (for attributes: their mean), which gets by with far less dev data (ours)."""
+    target_prior: Literal["train", "uniform"] | dict[str, Positive] = "train"
+    """Class frequencies expected where it is used; the fused probabilities are corrected from dev's to these (decision 12)."""
+
+
+class CueSettings(Settings):
+    """The audio description (paper 4.6)."""
+
+    pitch: Literal["swift_f0", "pyin"] = "swift_f0"
+    """Pitch tracker; pYIN is the paper's (through librosa), SwiftF0 the more exact (decision 17)."""
+    speaker_clips: Count = 20
+    """Clips a speaker must have for words relative to that speaker (decision 17)."""
+
+
+class EvaluationSettings(Settings):
+    """What is scored, and how sure we are (paper 3.2; intervals are ours)."""
+
+    splits: tuple[str, ...] = ("dev", "test")
+    """Which splits are scored."""
+    resamples: int = Field(1000, ge=0)
+    """Bootstrap resamples; 0 prints no intervals (ours)."""
+    cluster: Literal["speaker", "item"] = "speaker"
+    """What is resampled: clips of one speaker are not independent (ours)."""
+    confidence: Share = 0.95
+    """Of the intervals (ours)."""
+    seed: int = 0
+    """Of the resampling (ours)."""
+    published: str | None = None
+    """Rows of `emojudge/published.toml` to print beside ours, as "ravdess"."""
