@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from emojudge.distributed import together
 from emojudge.errors import EmoJudgeError
 
 app = typer.Typer(
@@ -104,7 +105,10 @@ def show_data(utterances: Iterable[Any], config: Any, as_json: bool) -> None:
 def run(source: Source, into: Into = None, set: Set = None, json: Json = False) -> int:
     """Do a whole experiment, from corpus to report. What is done already is skipped."""
     work = experiment(source, set, into)
-    work.everything()
+    with together(work.assist) as leads:
+        if not leads:
+            return 0
+        work.everything()
     show_run(work, json)
     return 1 if work.skipped() else 0
 
@@ -141,7 +145,10 @@ def cues(run: Run, set: Set = None) -> None:
 @verb
 def train(run: Run, system: System, set: Set = None) -> None:
     """Train one model of a prepared run."""
-    experiment(run, set).train(system, again=True)
+    work = experiment(run, set)
+    with together(work.assist) as leads:
+        if leads:
+            work.train(system, again=True)
 
 
 @verb
