@@ -19,7 +19,7 @@ LAYERS = [
     {"prompts"},
     {"answers"},
     {"audio", "corpora", "judges", "splits", "metrics", "losses", "layers", "refine"},
-    {"encoders", "ledger"},
+    {"encoders", "ledger", "perturbations"},
     {"manifest", "cues", "cache", "transcripts", "models", "fusion", "judging", "compare"},
     {"inference", "aligned"},
     {"features", "evaluation"},
