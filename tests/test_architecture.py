@@ -20,7 +20,7 @@ LAYERS = [
     {"prompts"},
     {"answers"},
     {"audio", "corpora", "judges", "splits", "metrics", "losses", "layers", "refine", "batches", "checkpoints", "optimisation"},
-    {"encoders", "ledger"},
+    {"encoders", "ledger", "perturbations"},
     {"manifest", "cues", "cache", "transcripts", "models", "fusion", "judging", "compare"},
     {"inference", "aligned", "objective", "fusing"},
     {"features", "evaluation", "scaling"},
