@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from emojudge import registry
 from emojudge.errors import ConfigError, MissingWeights, ModelError
@@ -114,12 +115,13 @@ def test_absent_weights_are_one_sentence(name, kind, tmp_path, monkeypatch):
         module.open("", kind())
 
 
-def test_a_pickle_is_never_opened(tmp_path):
+def test_missing_weights_are_not_made_up(tmp_path):
     folder = tiny.tiny_roberta(tmp_path)
-    (folder / "model.safetensors").unlink()
-    torch.save({}, folder / "pytorch_model.bin")
+    weights = load_file(folder / "model.safetensors")
+    weights.pop("encoder.layer.1.output.dense.weight")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
     module, _ = registry.resolve("encoders", "hf_text")
-    with pytest.raises(MissingWeights, match="safetensors"):
+    with pytest.raises(MissingWeights, match="1 weights are missing, as encoder.layer.1.output"):
         module.open(str(folder), TextSettings())
 
 
