@@ -1,4 +1,4 @@
-"""Pretrained models from a folder or a hub: loading, layers, freezing, and a digest that names them."""
+"""Pretrained models from a folder or a hub: loading, layers, and a digest that names them."""
 
 import hashlib
 import shutil
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from emojudge.conversion import converted
 from emojudge.errors import ConfigError, MissingWeights
 from emojudge.storage import digest
+from emojudge.trainable import original_state
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -144,26 +145,10 @@ def chosen(layers: Literal["all", "last"] | Sequence[int], blocks: int) -> tuple
     return tuple(int(layer) for layer in layers)
 
 
-def freeze(module: "nn.Module", blocks: Sequence["nn.Module"], train: str, front: Sequence["nn.Module"] = ()) -> None:
-    """Set which parameters learn: "none", "top:K" (the last K of `blocks`) or "all"; `front` never learns (decision 2).
-
-    Raises:
-        ConfigError: another word, or more blocks than there are.
-    """
-    kind, _, count = train.partition(":")
-    if train not in ("none", "all") and not (kind == "top" and count.isdecimal() and 1 <= int(count) <= len(blocks)):
-        raise ConfigError(f"train = {train!r} cannot be; take none, all, or top:K with K from 1 to {len(blocks)}.")
-    module.requires_grad_(train == "all")
-    for block in blocks[-int(count) :] if kind == "top" else ():
-        block.requires_grad_(True)
-    for part in front:
-        part.requires_grad_(False)
-
-
 def fingerprint(module: "nn.Module", about: dict[str, Any]) -> str:
-    """Digest of every weight and of `about`, which holds all else that changes the output."""
+    """Digest of every pretrained weight and of `about`, which holds all else that changes the output."""
     total = hashlib.sha256(digest(about).encode())
-    for name, tensor in sorted(module.state_dict().items()):
+    for name, tensor in sorted(original_state(module).items()):
         total.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         total.update(tensor.detach().cpu().contiguous().numpy().reshape(-1).view("u1").data)
     return total.hexdigest()

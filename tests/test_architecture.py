@@ -16,7 +16,7 @@ LAYERS = [
     {"settings", "registry", "storage", "progress"},
     {"config", "ctranslate2"},
     {"runs", "offline", "containers"},
-    {"conversion"},
+    {"conversion", "trainable"},
     {"pretrained"},
     {"prompts"},
     {"answers"},
