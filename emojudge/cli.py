@@ -101,10 +101,21 @@ def show_data(utterances: Iterable[Any], config: Any, as_json: bool) -> None:
 
 
 @verb
-def run(source: Source, into: Into = None, set: Set = None, json: Json = False) -> int:
+def run(
+    source: Source,
+    into: Into = None,
+    set: Set = None,
+    tiny: Annotated[bool, typer.Option("--tiny", help="Try every stage in small: random tiny encoders, a few clips.")] = False,
+    json: Json = False,
+) -> int:
     """Do a whole experiment, from corpus to report. What is done already is skipped."""
-    work = experiment(source, set, into)
-    work.everything()
+    if tiny:
+        from emojudge.tiny import run as run_tiny
+
+        work = run_tiny(source, set or [], into)
+    else:
+        work = experiment(source, set, into)
+        work.everything()
     show_run(work, json)
     return 1 if work.skipped() else 0
 

@@ -20,7 +20,7 @@ LAYERS = [
     {"answers"},
     {"audio", "corpora", "judges", "splits", "metrics", "losses", "layers", "refine"},
     {"encoders", "ledger"},
-    {"manifest", "cues", "cache", "transcripts", "models", "fusion", "judging", "compare"},
+    {"manifest", "cues", "cache", "transcripts", "models", "fusion", "judging", "compare", "tiny_checkpoints", "miniature"},
     {"inference", "aligned", "fusing"},
     {"features", "evaluation"},
     {"tables", "figures", "judged"},
@@ -29,6 +29,7 @@ LAYERS = [
     {"pipeline", "report", "catalogue", "display", "modelling", "preflight"},
     {"consult"},
     {"experiment"},
+    {"tiny"},
     {"cli"},
 ]
 """A module imports from its own folder and from layers above it in this list, never from the same layer or below."""
