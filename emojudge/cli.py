@@ -58,6 +58,13 @@ def experiment(source: Path | None, changes: list[str] | None, into: Path | None
     return Experiment.open(source, changes or [], into)
 
 
+def tiny_experiment(source: Path | None, changes: list[str] | None, into: Path | None = None) -> Any:
+    """The same, shrunk."""
+    from emojudge.tiny import experiment
+
+    return experiment(source, changes or [], into)
+
+
 def print_json(content: Any) -> None:
     """Results for programs."""
     print(json.dumps(content, ensure_ascii=False, indent=1, default=str))
@@ -102,9 +109,15 @@ def show_data(utterances: Iterable[Any], config: Any, as_json: bool) -> None:
 
 
 @verb
-def run(source: Source, into: Into = None, set: Set = None, json: Json = False) -> int:
+def run(
+    source: Source,
+    into: Into = None,
+    set: Set = None,
+    tiny: Annotated[bool, typer.Option("--tiny", help="Try every stage in small: random tiny encoders, a few clips.")] = False,
+    json: Json = False,
+) -> int:
     """Do a whole experiment, from corpus to report. What is done already is skipped."""
-    work = experiment(source, set, into)
+    work = (tiny_experiment if tiny else experiment)(source, set, into)
     with together(work.assist) as leads:
         if not leads:
             return 0

@@ -107,7 +107,8 @@ class Experiment:
             rows = splits.apply_fold(utterances, test, self.config.data.fold_dev_share, self.config.data.seed)
             write_jsonl(self.run.manifest_file(fold), rows)
         self.stages.done["prepare"] = {"made_from": made_from, "seconds": 0.0}
-        self.stages.write(utterances=len(utterances), notice=manifest.notice(self.config.data), warnings=list(found.warnings))
+        notice = " ".join(filter(None, (self.config.notice, manifest.notice(self.config.data))))
+        self.stages.write(utterances=len(utterances), notice=notice, warnings=list(found.warnings))
         return found
 
     @cached_property

@@ -23,7 +23,7 @@ LAYERS = [
     {"answers"},
     {"audio", "corpora", "judges", "splits", "metrics", "losses", "layers", "refine", "batches", "checkpoints", "optimisation"},
     {"encoders", "ledger", "perturbations"},
-    {"manifest", "cues", "cache", "transcripts", "models", "fusion", "judging", "compare"},
+    {"manifest", "cues", "cache", "transcripts", "models", "fusion", "judging", "compare", "tiny_checkpoints", "miniature"},
     {"inference", "aligned", "objective", "fusing"},
     {"features", "evaluation", "scaling"},
     {"tables", "figures", "judged"},
@@ -32,6 +32,7 @@ LAYERS = [
     {"pipeline", "report", "catalogue", "display", "modelling", "preflight"},
     {"consult"},
     {"experiment"},
+    {"tiny"},
     {"cli"},
 ]
 """A module imports from its own folder and from layers above it in this list, never from the same layer or below."""

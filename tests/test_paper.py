@@ -33,7 +33,7 @@ ROWS = {
     "task1_ecapa_roberta-large": (f"ECAPA-TDNN + {ROBERTA}", ECAPA),
     "task1_baseline": ("Challenge baseline", BASELINE | {"audio.loss": "cross_entropy"}),
     "task1_hubert-large_roberta-large": (None, {"audio.encoder": "hf_speech:facebook/hubert-large-ll60k"}),
-    "task1_wav2vec2-large_roberta-large": (None, {"audio.encoder": "hf_speech:facebook/wav2vec2-large"}),
+    "task1_wav2vec2-large_roberta-large": (None, {"audio.encoder": "hf_speech:facebook/wav2vec2-large-lv60"}),
     "task1_wavlm-large_roberta-large_early": (None, {"fusion_method": "early"}),
     "task2_wavlm-large_roberta-large": (f"{WAVLM} + {ROBERTA}", {}),
     "task2_wavlm-large_deberta-large": (f"{WAVLM} + DeBERTa-Large", DEBERTA),
