@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from emojudge import audio, evaluation, fusion, judging, manifest, preflight, report, splits
+from emojudge import audio, costs, evaluation, fusion, judging, manifest, preflight, report, splits
 from emojudge.config import load_config
 from emojudge.cues import Quantiles, measure
 from emojudge.errors import AudioError, DataError
@@ -21,6 +21,7 @@ from emojudge.prompts import version
 from emojudge.refine import refine_all
 from emojudge.runs import Part, RunFolder
 from emojudge.settings import Config
+from emojudge.settings.judge import DELIVERY
 from emojudge.stages import Stages
 from emojudge.storage import digest, read_json, read_jsonl, write_json, write_jsonl
 from emojudge.types import ATTRIBUTES, Cues, Utterance, Verdict
@@ -212,14 +213,15 @@ class Experiment:
             name = f"emotions {part.name}"
             before = ["cues", f"{'fuse' if self.fused == 'fusion' else 'predict ' + self.fused} {name}"]
             # The threshold is applied by `refine`, so that another one asks nothing anew.
-            asked = settings.model_dump(mode="json", exclude={"consent", "concurrency", "timeout", "threshold"})
+            asked = settings.model_dump(mode="json", exclude={*DELIVERY, "threshold"})
             asked["version"] = version(settings.prompt)
             self.stages.do(f"judge {name}", asked, before, [part.verdicts()], partial(self._judge, part), again=again)
 
     def _judge(self, part: Part) -> None:
         prompts = self.prompts(part)
-        opened = judging.open_judge(self.config.judge)
-        write_jsonl(part.verdicts(), judging.judge(prompts, opened, self.run.file("ledger.sqlite"), len(prompts)))
+        settings, ledger = self.config.judge, self.run.file("ledger.sqlite")
+        opened = judging.open_judge(settings)
+        write_jsonl(part.verdicts(), judging.judge(prompts, opened, ledger, len(prompts), settings))
 
     def prompts(self, part: Part) -> list[Any]:
         """What the judge would be asked about `part`."""
@@ -235,9 +237,9 @@ class Experiment:
             judging.prompts([i for i in ids if i in cues], self.utterances, cues, fused, labels=labels, settings=settings)
         )
 
-    def estimate(self) -> list[judging.Estimate]:
+    def estimate(self) -> list[costs.Estimate]:
         """What judging each part would take, at most; nothing is asked."""
-        return [judging.estimate(self.prompts(part), self.config.judge.judge) for part in self.run.parts()]
+        return [costs.estimate(self.prompts(part), self.config.judge.judge) for part in self.run.parts()]
 
     def refine(self, again: bool = False) -> None:
         """Apply the verdicts under the threshold; costs nothing."""
