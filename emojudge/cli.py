@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import wraps
@@ -248,6 +249,19 @@ def list_(
     from emojudge.catalogue import catalogue
 
     show_mappings(catalogue(folder), json)
+
+
+@verb
+def dev_server(
+    port: Annotated[int, typer.Option("--port", help="On loopback; 0 takes a free one.")] = 8000,
+    script: Annotated[Path | None, typer.Option("--script", help="A TOML of [[faults]]: see docs/judge.md.")] = None,
+) -> None:
+    """Run a test double of an OpenAI-compatible service: no model answers, nothing costs money. Stop it with Ctrl-C."""
+    from emojudge.devserver import DevServer, read_script
+
+    with DevServer(read_script(script) if script else (), port=port) as server:
+        print(f"A test double answers at {server.url} (meter: {server.url.removesuffix('/v1')}/meter)", flush=True)
+        threading.Event().wait()
 
 
 @verb

@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from emojudge import consult, distributed, evaluation, judging, manifest, preflight, report, splits
+from emojudge import consult, costs, distributed, evaluation, manifest, preflight, report, splits
 from emojudge.config import load_config
 from emojudge.errors import DataError
 from emojudge.features import Features
@@ -21,6 +21,7 @@ from emojudge.progress import say
 from emojudge.prompts import version
 from emojudge.runs import Part, RunFolder
 from emojudge.settings import Config
+from emojudge.settings.judge import DELIVERY
 from emojudge.stages import Stages
 from emojudge.storage import digest, read_json, read_jsonl, write_jsonl
 from emojudge.types import Utterance
@@ -196,7 +197,7 @@ class Experiment:
             name = f"emotions {part.name}"
             before = ["cues", f"{'fuse' if self.fused == 'fusion' else 'predict ' + self.fused} {name}"]
             # The threshold is applied by `refine`, so that another one asks nothing anew.
-            asked = settings.model_dump(mode="json", exclude={"consent", "concurrency", "timeout", "threshold"})
+            asked = settings.model_dump(mode="json", exclude={*DELIVERY, "threshold"})
             asked["version"] = version(settings.prompt)
             self.stages.do(f"judge {name}", asked, before, [part.verdicts()], partial(self._judge, part), again=again)
 
@@ -207,9 +208,9 @@ class Experiment:
     def _judge(self, part: Part) -> None:
         consult.ask(self.run, part, self.prompts(part))
 
-    def estimate(self) -> list[judging.Estimate]:
+    def estimate(self) -> list[costs.Estimate]:
         """What judging each part would take, at most; nothing is asked."""
-        return [judging.estimate(self.prompts(part), self.config.judge.judge) for part in self.run.parts()]
+        return [costs.estimate(self.prompts(part), self.config.judge.judge) for part in self.run.parts()]
 
     def refine(self, again: bool = False) -> None:
         """Apply the verdicts under the threshold; costs nothing."""
