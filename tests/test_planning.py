@@ -174,7 +174,7 @@ def test_the_command_prints_the_plan(tmp_path):
     (tmp_path / "x.toml").write_text('tasks = ["emotions"]\nmodalities = ["audio"]\n')
     done = CliRunner().invoke(app, ["doctor", "--plan", str(tmp_path / "x.toml"), "--json", "--set", "audio.train=top:2"])
     (row,) = json.loads(done.stdout)
-    assert row["model"] == "emotions audio" and row["parameters"] == "318.7 M" and row["trained"] == "28.4 M"
+    assert row["model"] == "emotions audio" and row["parameters"] == "318.7 M" and row["trained"] == "28.5 M"
     assert float(row["GiB"]) == pytest.approx(
         sum(float(row[part]) for part in ("weights", "gradients", "AdamW", "activations")), abs=0.1
     )
