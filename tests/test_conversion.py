@@ -6,12 +6,12 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from emojudge import tiny_checkpoints as tiny
 from emojudge.conversion import converted
 from emojudge.encoders import hf_speech
 from emojudge.errors import MissingWeights, ModelError
 from emojudge.settings import AudioSettings
 from emojudge.storage import file_digest
-from tests import tiny
 
 COMMIT = "c1423ed94bb01d80a3f5ce5bc39f6026a0f4828c"
 

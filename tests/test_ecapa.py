@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from emojudge import tiny_checkpoints as tiny
 from emojudge.encoders import ecapa
 from emojudge.errors import ConfigError, MissingWeights, ModelError
 from emojudge.settings import AudioSettings
-from tests import tiny
 
 TIME = np.arange(16000)
 WAVE = (np.sin(TIME**1.3 / 50).astype("f4") * np.linspace(0.001, 0.3, 16000).astype("f4")).astype("f4")

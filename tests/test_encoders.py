@@ -6,10 +6,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from emojudge import registry
+from emojudge import tiny_checkpoints as tiny
 from emojudge.errors import ConfigError, MissingWeights, ModelError
 from emojudge.settings import AudioSettings, TextSettings
 from emojudge.trainable import load_trained, trained_state
-from tests import tiny
 
 GENERATOR = np.random.default_rng(0)
 CLIPS = [GENERATOR.normal(0, 0.1, n).astype(np.float32) for n in (9000, 16000, 3333, 12345)]

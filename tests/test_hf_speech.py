@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from emojudge import tiny_checkpoints as tiny
 from emojudge.encoders import hf_speech
 from emojudge.errors import ModelError
 from emojudge.settings import AudioSettings
-from tests import tiny
 
 WAVE = np.random.default_rng(2).normal(0, 0.1, 20000).astype(np.float32)
 

@@ -33,6 +33,8 @@ class Config(Settings):
 
     name: str = "run"
     """The run folder is `runs/<name>` unless told otherwise."""
+    notice: str = ""
+    """A sentence that every table and report of the run must carry, beside the corpus's own."""
     tasks: tuple[Literal["emotions", "attributes"], ...] = ("emotions",)
     """Task 1 and Task 2 of the paper; each trains its own models."""
     modalities: tuple[Literal["audio", "text"], ...] = ("audio", "text")

@@ -1,6 +1,7 @@
-"""Tiny checkpoints with random weights in the true format of the real ones, for tests without downloads."""
+"""Tiny checkpoints with random weights in the true format of the real ones, for trials and tests without downloads."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
@@ -10,8 +11,13 @@ SENTENCES = [
     "Dogs are sitting by the door!",
     "I can't believe that you did this, it is wonderful?",
 ]
-BLOCKS = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48}
-CONVOLUTIONS = {"conv_dim": (24, 24, 24), "conv_kernel": (10, 8, 8), "conv_stride": (5, 8, 8), "num_conv_pos_embeddings": 16}
+BLOCKS: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48}
+CONVOLUTIONS: dict[str, Any] = {
+    "conv_dim": (24, 24, 24),
+    "conv_kernel": (10, 8, 8),
+    "conv_stride": (5, 8, 8),
+    "num_conv_pos_embeddings": 16,
+}
 CONVOLUTIONS |= {"num_conv_pos_embedding_groups": 4}
 
 
@@ -40,8 +46,20 @@ def tiny_whisper(folder: str | Path) -> Path:
     """Whisper, encoder and decoder."""
     from transformers import WhisperConfig, WhisperForConditionalGeneration
 
-    sizes = {"d_model": 32, "encoder_layers": 3, "decoder_layers": 2, "encoder_attention_heads": 4, "decoder_attention_heads": 4}
-    tokens = {"vocab_size": 100, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 3}
+    sizes: dict[str, Any] = {
+        "d_model": 32,
+        "encoder_layers": 3,
+        "decoder_layers": 2,
+        "encoder_attention_heads": 4,
+        "decoder_attention_heads": 4,
+    }
+    tokens: dict[str, Any] = {
+        "vocab_size": 100,
+        "pad_token_id": 0,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "decoder_start_token_id": 3,
+    }
     config = WhisperConfig(
         **sizes, **tokens, encoder_ffn_dim=48, decoder_ffn_dim=48, suppress_tokens=None, begin_suppress_tokens=None
     )
@@ -62,7 +80,7 @@ def tiny_roberta(folder: str | Path) -> Path:
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
     names = {"bos_token": "<s>", "cls_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "sep_token": "</s>"}
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", mask_token="<mask>", **names).save_pretrained(folder)
-    size = {"vocab_size": tokenizer.get_vocab_size(), "max_position_embeddings": 34, "type_vocab_size": 1}
+    size: dict[str, Any] = {"vocab_size": tokenizer.get_vocab_size(), "max_position_embeddings": 34, "type_vocab_size": 1}
     return _save(RobertaModel(RobertaConfig(**BLOCKS, **size)), folder)
 
 
@@ -77,7 +95,12 @@ def tiny_deberta(folder: str | Path) -> Path:
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
     names = {"cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "unk_token": "[UNK]", "mask_token": "[MASK]"}
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
-    positions = {"relative_attention": True, "position_buckets": 16, "pos_att_type": ["p2c", "c2p"], "share_att_key": True}
+    positions: dict[str, Any] = {
+        "relative_attention": True,
+        "position_buckets": 16,
+        "pos_att_type": ["p2c", "c2p"],
+        "share_att_key": True,
+    }
     positions |= {
         "norm_rel_ebd": "layer_norm",
         "position_biased_input": False,
@@ -124,7 +147,7 @@ def tiny_ecapa(folder: str | Path) -> Path:
     return Path(folder)
 
 
-def _speech(large: bool) -> dict:
+def _speech(large: bool) -> dict[str, Any]:
     norm = (
         {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
         if large
@@ -133,7 +156,7 @@ def _speech(large: bool) -> dict:
     return {**BLOCKS, **CONVOLUTIONS, **norm, "vocab_size": 32}
 
 
-def _save(model: torch.nn.Module, folder: str | Path) -> Path:
+def _save(model: Any, folder: str | Path) -> Path:
     """Weights drawn large enough that layers differ, the same on every call; saved as safetensors."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
