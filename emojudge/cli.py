@@ -109,6 +109,16 @@ def show_data(utterances: Iterable[Any], config: Any, as_json: bool) -> None:
         show_tables([table])
 
 
+def show_plan(source: Path, changes: list[str] | None, as_json: bool) -> None:
+    """Parameters and memory of every model of an experiment, in GiB."""
+    from emojudge.config import load_config
+    from emojudge.display import show_tables
+    from emojudge.planning import table
+
+    found = table(load_config(source, changes or []))
+    print_json([dict(zip(found.headers, row, strict=True)) for row in found.rows]) if as_json else show_tables([found])
+
+
 @verb
 def run(
     source: Source,
@@ -265,8 +275,15 @@ def dev_server(
 
 
 @verb
-def doctor(json: Json = False) -> None:
-    """Say what is installed, what is missing, and how to get it."""
+def doctor(
+    plan: Annotated[Path | None, typer.Option("--plan", help="An experiment (TOML) whose memory to plan.")] = None,
+    set: Set = None,
+    json: Json = False,
+) -> None:
+    """Say what is installed, what is missing, and how to get it; or the memory that an experiment's training needs."""
+    if plan:
+        show_plan(plan, set, json)
+        return
     from emojudge.catalogue import installed
 
     show_mappings({"EmoJudge": installed()}, json)
