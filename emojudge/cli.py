@@ -86,6 +86,13 @@ def show_run(work: Any, as_json: bool) -> None:
         print(f"Report: {work.run.file('report.html')}")
 
 
+def show_comparison(tables: Iterable[Any], lines: Iterable[Any], as_json: bool) -> None:
+    """Several runs side by side."""
+    from emojudge.display import show_tables
+
+    print_json([asdict(line) for line in lines]) if as_json else show_tables(tables)
+
+
 def show_mappings(content: dict[str, dict[str, str]], as_json: bool) -> None:
     """Names and what they are, under titles."""
     from emojudge.display import show_mapping
@@ -135,6 +142,15 @@ def run(
         work.everything()
     show_run(work, json)
     return 1 if work.skipped() else 0
+
+
+@verb
+def ablate(source: Source, into: Into = None, set: Set = None, json: Json = False) -> None:
+    """Run an experiment and every variant in its [ablations], and compare them on the same clips."""
+    from emojudge.ablation import ablate
+
+    tables, lines = ablate(source, set or [], into)
+    show_comparison(tables, lines, json)
 
 
 @verb

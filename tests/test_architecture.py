@@ -28,12 +28,12 @@ LAYERS = [
     {"inference", "aligned", "objective", "fusing"},
     {"features", "evaluation", "scaling"},
     {"tables", "figures", "judged"},
-    {"narrative", "exhibits"},
+    {"narrative", "exhibits", "contrast"},
     {"training", "stages"},
     {"pipeline", "report", "catalogue", "display", "modelling", "planning", "preflight"},
     {"consult"},
     {"experiment"},
-    {"tiny"},
+    {"tiny", "ablation", "ensemble"},
     {"cli"},
 ]
 """A module imports from its own folder and from layers above it in this list, never from the same layer or below."""

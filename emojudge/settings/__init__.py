@@ -43,6 +43,8 @@ class Config(Settings):
     """Late fusion of outputs (paper 4.5), or one joint head (decision 27)."""
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     """Each is a full training; tables give mean ± s.d. (decision 28)."""
+    ablations: dict[str, tuple[str, ...]] = Field({})
+    """For `emojudge ablate`: a name for each variant, and the changes that make it, as {plain = ["audio.residual=false"]}."""
     data: DataSettings = DataSettings()
     audio: AudioSettings = AudioSettings()
     text: TextSettings = TextSettings()
