@@ -2,7 +2,9 @@
 
 import json
 import sys
+import threading
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from emojudge.distributed import together
 from emojudge.errors import EmoJudgeError
 
 app = typer.Typer(
@@ -55,6 +58,13 @@ def experiment(source: Path | None, changes: list[str] | None, into: Path | None
     from emojudge.experiment import Experiment
 
     return Experiment.open(source, changes or [], into)
+
+
+def tiny_experiment(source: Path | None, changes: list[str] | None, into: Path | None = None) -> Any:
+    """The same, shrunk, for a `with`."""
+    from emojudge.tiny import experiment
+
+    return experiment(source, changes or [], into)
 
 
 def print_json(content: Any) -> None:
@@ -116,12 +126,10 @@ def run(
     json: Json = False,
 ) -> int:
     """Do a whole experiment, from corpus to report. What is done already is skipped."""
-    if tiny:
-        from emojudge.tiny import run as run_tiny
-
-        work = run_tiny(source, set or [], into)
-    else:
-        work = experiment(source, set, into)
+    opened = tiny_experiment(source, set, into) if tiny else nullcontext(experiment(source, set, into))
+    with opened as work, together(work.assist) as leads:
+        if not leads:
+            return 0
         work.everything()
     show_run(work, json)
     return 1 if work.skipped() else 0
@@ -168,7 +176,10 @@ def cues(run: Run, set: Set = None) -> None:
 @verb
 def train(run: Run, system: System, set: Set = None) -> None:
     """Train one model of a prepared run."""
-    experiment(run, set).train(system, again=True)
+    work = experiment(run, set)
+    with together(work.assist) as leads:
+        if leads:
+            work.train(system, again=True)
 
 
 @verb
@@ -255,6 +266,19 @@ def list_(
     from emojudge.catalogue import catalogue
 
     show_mappings(catalogue(folder), json)
+
+
+@verb
+def dev_server(
+    port: Annotated[int, typer.Option("--port", help="On loopback; 0 takes a free one.")] = 8000,
+    script: Annotated[Path | None, typer.Option("--script", help="A TOML of [[faults]]: see docs/judge.md.")] = None,
+) -> None:
+    """Run a test double of an OpenAI-compatible service: no model answers, nothing costs money. Stop it with Ctrl-C."""
+    from emojudge.devserver import DevServer, read_script
+
+    with DevServer(read_script(script) if script else (), port=port) as server:
+        print(f"A test double answers at {server.url} (meter: {server.url.removesuffix('/v1')}/meter)", flush=True)
+        threading.Event().wait()
 
 
 @verb

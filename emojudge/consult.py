@@ -48,8 +48,9 @@ def prompts(run: RunFolder, part: Part, utterances: Mapping[str, Utterance], sys
 
 def ask(run: RunFolder, part: Part, asked: Sequence[Any]) -> None:
     """Ask the judge, and write its verdicts."""
-    opened = judging.open_judge(run.config.judge)
-    write_jsonl(part.verdicts(), judging.judge(asked, opened, run.file("ledger.sqlite"), len(asked)))
+    settings = run.config.judge
+    opened = judging.open_judge(settings)
+    write_jsonl(part.verdicts(), judging.judge(asked, opened, run.file("ledger.sqlite"), len(asked), settings))
 
 
 def refine_part(run: RunFolder, part: Part, fused: str) -> None:

@@ -10,19 +10,21 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from emojudge import consult, evaluation, judging, manifest, preflight, report, splits
+from emojudge import consult, costs, distributed, evaluation, manifest, preflight, report, splits
 from emojudge.config import load_config
 from emojudge.errors import DataError
 from emojudge.features import Features
 from emojudge.fusing import fuse_part
 from emojudge.modelling import predict_part, settings_of, train_part
+from emojudge.objective import names_of
 from emojudge.progress import say
 from emojudge.prompts import version
 from emojudge.runs import Part, RunFolder
 from emojudge.settings import Config
+from emojudge.settings.judge import DELIVERY
 from emojudge.stages import Stages
 from emojudge.storage import digest, read_json, read_jsonl, write_jsonl
-from emojudge.types import ATTRIBUTES, Utterance
+from emojudge.types import Utterance
 
 
 class Experiment:
@@ -76,9 +78,7 @@ class Experiment:
 
     def _names(self, task: str) -> tuple[str, ...]:
         """Labels, or the attributes that the corpus has."""
-        if task == "emotions":
-            return self.config.data.labels
-        return tuple(name for name in ATTRIBUTES if any(name in u.attributes for u in self.utterances.values()))
+        return names_of(task, self.config, self.utterances.values())
 
     # -- 1 data
 
@@ -132,17 +132,29 @@ class Experiment:
             ConfigError: the run has no such system.
         """
         preflight.check_system(system, self.systems)
-        for part, task, name in self._work():
+        for job, (part, task, each) in enumerate(self._trainings()):
+            if each != system:
+                continue
             about = [settings_of(system, self.features), part.seed, self.config.data.labels, self.config.data.fold_dev_share]
             done = [part.model(task, system) / "config.json"]
-            self.stages.do(
-                f"train {system} {name}",
-                about,
-                ["prepare"],
-                done,
-                partial(train_part, part, task, system, self._names(task), self.features),
-                again=again,
-            )
+            name = f"train {system} {task} {part.name}"
+            self.stages.do(name, about, ["prepare"], done, partial(self._lead, job), again=again)
+
+    def _trainings(self) -> list[tuple[Part, str, str]]:
+        """Every part, task and system; all processes of a distributed run number them alike."""
+        return [(part, task, system) for part, task, _ in self._work() for system in self.systems]
+
+    def _lead(self, job: int) -> None:
+        self._train(distributed.call(job))
+
+    def _train(self, job: int) -> None:
+        part, task, system = self._trainings()[job]
+        train_part(part, task, system, self._names(task), self.features)
+
+    def assist(self) -> None:
+        """What the other processes of a distributed run do: their share of each training that the first one begins."""
+        while (job := distributed.call()) != distributed.STOP:
+            self._train(job)
 
     def predict(self, system: str, again: bool = False) -> None:
         """Predict every utterance outside the training split with one trained model."""
@@ -185,7 +197,7 @@ class Experiment:
             name = f"emotions {part.name}"
             before = ["cues", f"{'fuse' if self.fused == 'fusion' else 'predict ' + self.fused} {name}"]
             # The threshold is applied by `refine`, so that another one asks nothing anew.
-            asked = settings.model_dump(mode="json", exclude={"consent", "concurrency", "timeout", "threshold"})
+            asked = settings.model_dump(mode="json", exclude={*DELIVERY, "threshold"})
             asked["version"] = version(settings.prompt)
             self.stages.do(f"judge {name}", asked, before, [part.verdicts()], partial(self._judge, part), again=again)
 
@@ -196,9 +208,9 @@ class Experiment:
     def _judge(self, part: Part) -> None:
         consult.ask(self.run, part, self.prompts(part))
 
-    def estimate(self) -> list[judging.Estimate]:
+    def estimate(self) -> list[costs.Estimate]:
         """What judging each part would take, at most; nothing is asked."""
-        return [judging.estimate(self.prompts(part), self.config.judge.judge) for part in self.run.parts()]
+        return [costs.estimate(self.prompts(part), self.config.judge.judge) for part in self.run.parts()]
 
     def refine(self, again: bool = False) -> None:
         """Apply the verdicts under the threshold; costs nothing."""

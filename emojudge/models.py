@@ -44,8 +44,8 @@ class Encoder(Protocol):
     def encode(self, batch: Sequence[Any]) -> Frames:
         """Encode waveforms (1-D float32 at 16 kHz) or texts."""
 
-    def freeze(self, train: str) -> None:
-        """Let "none", "top:K" blocks or "all" of it learn; a CNN front end never does."""
+    def prepare(self, settings: Any) -> None:
+        """Let as much of it learn as `settings.train` says; a CNN front end never does."""
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,43 @@ def tiny_deberta(folder: str | Path) -> Path:
     return _save(DebertaV2Model(DebertaV2Config(**BLOCKS, **positions, vocab_size=tokenizer.get_vocab_size())), folder)
 
 
+def tiny_bert(folder: str | Path) -> Path:
+    """BERT, of which MiniLM is a small one, with a WordPiece tokenizer."""
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    names = {"cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "unk_token": "[UNK]", "mask_token": "[MASK]"}
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    specials = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"]
+    tokenizer.train_from_iterator(SENTENCES, trainers.WordPieceTrainer(special_tokens=specials, vocab_size=80))
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+    return _save(BertModel(BertConfig(**BLOCKS, vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=32)), folder)
+
+
+def tiny_mpnet(folder: str | Path) -> Path:
+    """MPNet, under BERT's tokenizer."""
+    from transformers import MPNetConfig, MPNetModel
+
+    tiny_bert(folder)
+    return _save(MPNetModel(MPNetConfig(**BLOCKS, vocab_size=80, max_position_embeddings=34, pad_token_id=0)), folder)
+
+
+def tiny_ecapa(folder: str | Path) -> Path:
+    """ECAPA-TDNN as SpeechBrain saves it: a pickle, with the pooling and embedding that nobody reads here."""
+    from emojudge.encoders.ecapa import Ecapa, Sizes
+
+    weights = Ecapa(Sizes(bands=80, width=32, chunk=4, squeezed=8, size=48)).state_dict()
+    weights |= {"asp_bn.norm.weight": torch.ones(96), "fc.conv.weight": torch.ones(16, 96, 1), "fc.conv.bias": torch.zeros(16)}
+    for number, (name, tensor) in enumerate(weights.items()):
+        if tensor.dtype.is_floating_point:
+            wave = torch.sin(torch.arange(tensor.numel(), dtype=torch.float64) * 1.7 + number)
+            weights[name] = (0.15 * wave + ("running_var" in name or "norm.weight" in name)).reshape(tensor.shape).float()
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    torch.save(weights, Path(folder) / "embedding_model.ckpt")
+    return Path(folder)
+
+
 def _speech(large: bool) -> dict[str, Any]:
     norm = (
         {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
