@@ -13,7 +13,7 @@ import typer
 
 from emojudge.distributed import together
 from emojudge.errors import EmoJudgeError
-from emojudge.output import print_json, show_comparison, show_data, show_mappings, show_run
+from emojudge.output import print_json, show_comparison, show_data, show_mappings, show_plan, show_run
 
 app = typer.Typer(
     name="emojudge",
@@ -247,8 +247,15 @@ def dev_server(
 
 
 @verb
-def doctor(json: Json = False) -> None:
-    """Say what is installed, what is missing, and how to get it."""
+def doctor(
+    plan: Annotated[Path | None, typer.Option("--plan", help="An experiment (TOML) whose memory to plan.")] = None,
+    set: Set = None,
+    json: Json = False,
+) -> None:
+    """Say what is installed, what is missing, and how to get it; or the memory that an experiment's training needs."""
+    if plan:
+        show_plan(plan, set, json)
+        return
     from emojudge.catalogue import installed
 
     show_mappings({"EmoJudge": installed()}, json)

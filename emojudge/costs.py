@@ -125,11 +125,11 @@ class Budget:
         if self.settings.budget_dollars is None and self.settings.budget_tokens is None:
             return
         more = estimate(asked, self.settings.judge)
-        self._compare("budget_dollars", self.settings.budget_dollars, self.dollars, more.dollars or 0.0, ".2f")
+        self._compare("budget_dollars", self.settings.budget_dollars, self.dollars, more.dollars or 0.0, ".3g")
         self._compare("budget_tokens", self.settings.budget_tokens, self.tokens, more.tokens_in + more.tokens_out, "d")
 
     def _compare(self, name: str, limit: float | None, spent: float, more: float, form: str) -> None:
-        if limit is not None and spent + more > limit:
+        if limit is not None and more and spent + more > limit:
             raise BudgetError(
                 f"The next requests would take about {more:{form}} more; judge.{name} = {limit:{form}}, of which {spent:{form}} "
                 "are spent. Raise it and run again: what is answered is kept."

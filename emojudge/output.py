@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 
@@ -54,3 +55,13 @@ def show_data(utterances: Iterable[Any], config: Any, as_json: bool) -> None:
         print_json([dict(zip(table.headers, row, strict=True)) for row in table.rows])
     else:
         show_tables([table])
+
+
+def show_plan(source: Path, changes: list[str] | None, as_json: bool) -> None:
+    """Parameters and memory of every model of an experiment, in GiB."""
+    from emojudge.config import load_config
+    from emojudge.display import show_tables
+    from emojudge.planning import table
+
+    found = table(load_config(source, changes or []))
+    print_json([dict(zip(found.headers, row, strict=True)) for row in found.rows]) if as_json else show_tables([found])

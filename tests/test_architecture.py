@@ -30,7 +30,7 @@ LAYERS = [
     {"tables", "figures", "judged"},
     {"narrative", "exhibits", "contrast"},
     {"training", "stages"},
-    {"pipeline", "report", "catalogue", "display", "modelling", "preflight"},
+    {"pipeline", "report", "catalogue", "display", "modelling", "planning", "preflight"},
     {"consult"},
     {"experiment"},
     {"tiny", "ablation", "ensemble", "output"},

@@ -1,12 +1,16 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from emojudge.storage import read_tensors
 from tests.made_up_training import train_made_up
+
+ROOT = Path(__file__).resolve().parents[1]
+LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
 @pytest.mark.parametrize("task", ["emotions", "attributes"])
@@ -27,3 +31,11 @@ def test_two_processes_reach_the_weights_of_one(tmp_path, task):
         [json.loads(line)["score"] for line in (tmp_path / n / "log.jsonl").read_text().splitlines()] for n in ("one", "two")
     ]
     assert np.allclose(*scores, atol=1e-6)
+
+
+def test_a_whole_run_under_torchrun_writes_every_file_once(tmp_path):
+    command = [*LAUNCH, "-m", "emojudge", "run", str(ROOT / "experiments/paper/task1_baseline.toml"), "--tiny", "--into"]
+    made = subprocess.run([*command, str(tmp_path / "run")], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    assert made.stderr.count("train audio emotions") == 1 and made.stdout.count("Report:") == 1
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["rows"]

@@ -124,7 +124,8 @@ class SpeechEncoder:
         module = self.module
         wave = torch.as_tensor(samples[: self.max_samples], dtype=module.dtype, device=module.device)
         wave = functional.pad(wave, (0, max(0, self.shortest - len(wave))))
-        return module.feature_extractor(wave[None])[0].T
+        with torch.no_grad():  # transformers would keep its activations for gradients, though it never learns
+            return module.feature_extractor(wave[None])[0].T
 
     @contextmanager
     def _recorded(self) -> Iterator[list[torch.Tensor]]:
