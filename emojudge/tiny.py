@@ -29,8 +29,11 @@ LIMIT = 2
 BLOCKS = 3
 """Transformer blocks of a tiny checkpoint."""
 
-ARCHITECTURES = ("wavlm", "hubert", "wav2vec2", "whisper", "ecapa", "deberta", "mpnet", "roberta", "bert", "minilm")
-"""What a tiny checkpoint can be; the name of the real one tells which it is."""
+ARCHITECTURES = {
+    name: name for name in ("wavlm", "hubert", "wav2vec2", "whisper", "ecapa", "deberta", "mpnet", "roberta", "bert")
+}
+ARCHITECTURES["minilm"] = "bert"
+"""What a tiny checkpoint is, by a part of the real one's name; the first that fits counts."""
 
 USUAL = {"hf_speech": "wavlm", "hf_text": "roberta"}
 """What stands for any other model of an encoder."""
@@ -118,10 +121,9 @@ def _encoder(spec: str) -> str:
     'mine:x'
     """
     name, _, argument = spec.partition(":")
-    known = next((kind for kind in ARCHITECTURES if kind in spec.lower()), USUAL.get(name))
+    known = next((kind for part, kind in ARCHITECTURES.items() if part in spec.lower()), USUAL.get(name))
     if known is None:
         return spec
-    known = "bert" if known == "minilm" else known
     build: Any = getattr(tiny_checkpoints, f"tiny_{known}")
     large = {"large": True} if name == "hf_speech" and "large" in argument else {}
     folder = kept("-".join(["tiny", known, *large, "1"]), lambda folder: build(folder, **large))
