@@ -1,9 +1,9 @@
 """The command line: one verb per stage. Each imports its stage when called, so that --help answers at once."""
 
-import json
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
@@ -13,6 +13,7 @@ import typer
 
 from emojudge.distributed import together
 from emojudge.errors import EmoJudgeError
+from emojudge.output import print_json, show_comparison, show_data, show_mappings, show_plan, show_run
 
 app = typer.Typer(
     name="emojudge",
@@ -60,70 +61,10 @@ def experiment(source: Path | None, changes: list[str] | None, into: Path | None
 
 
 def tiny_experiment(source: Path | None, changes: list[str] | None, into: Path | None = None) -> Any:
-    """The same, shrunk."""
+    """The same, shrunk, for a `with`."""
     from emojudge.tiny import experiment
 
     return experiment(source, changes or [], into)
-
-
-def print_json(content: Any) -> None:
-    """Results for programs."""
-    print(json.dumps(content, ensure_ascii=False, indent=1, default=str))
-
-
-def show_run(work: Any, as_json: bool) -> None:
-    """The tables of an evaluated run, and where its report is."""
-    if as_json:
-        print_json({"rows": work.results(), "report": str(work.run.file("report.html")), "skipped": work.skipped()})
-        return
-    from emojudge.display import show_tables
-    from emojudge.tables import tables
-
-    show_tables(tables(work.run, work.results()))
-    if notice := work.stages.about.get("notice"):
-        print(f"{notice}\n")
-    if work.run.file("report.html").exists():
-        print(f"Report: {work.run.file('report.html')}")
-
-
-def show_comparison(tables: Iterable[Any], lines: Iterable[Any], as_json: bool) -> None:
-    """Several runs side by side."""
-    from emojudge.display import show_tables
-
-    print_json([asdict(line) for line in lines]) if as_json else show_tables(tables)
-
-
-def show_mappings(content: dict[str, dict[str, str]], as_json: bool) -> None:
-    """Names and what they are, under titles."""
-    from emojudge.display import show_mapping
-
-    if as_json:
-        print_json(content)
-    else:
-        for title, mapping in content.items():
-            show_mapping(title, mapping)
-
-
-def show_data(utterances: Iterable[Any], config: Any, as_json: bool) -> None:
-    """Table 1 of a corpus."""
-    from emojudge.display import show_tables
-    from emojudge.tables import data_table
-
-    table = data_table(list(utterances), config)
-    if as_json:
-        print_json([dict(zip(table.headers, row, strict=True)) for row in table.rows])
-    else:
-        show_tables([table])
-
-
-def show_plan(source: Path, changes: list[str] | None, as_json: bool) -> None:
-    """Parameters and memory of every model of an experiment, in GiB."""
-    from emojudge.config import load_config
-    from emojudge.display import show_tables
-    from emojudge.planning import table
-
-    found = table(load_config(source, changes or []))
-    print_json([dict(zip(found.headers, row, strict=True)) for row in found.rows]) if as_json else show_tables([found])
 
 
 @verb
@@ -135,8 +76,8 @@ def run(
     json: Json = False,
 ) -> int:
     """Do a whole experiment, from corpus to report. What is done already is skipped."""
-    work = (tiny_experiment if tiny else experiment)(source, set, into)
-    with together(work.assist) as leads:
+    opened = tiny_experiment(source, set, into) if tiny else nullcontext(experiment(source, set, into))
+    with opened as work, together(work.assist) as leads:
         if not leads:
             return 0
         work.everything()
@@ -151,6 +92,21 @@ def ablate(source: Source, into: Into = None, set: Set = None, json: Json = Fals
 
     tables, lines = ablate(source, set or [], into)
     show_comparison(tables, lines, json)
+
+
+@verb
+def ensemble(
+    into: Annotated[Path, typer.Argument(help="The run folder to fill.", show_default=False)],
+    runs: Annotated[list[Path], typer.Argument(help="Finished run folders, two or more.", show_default=False)],
+    set: Set = None,
+    json: Json = False,
+) -> None:
+    """Fuse the predictions of several runs, cross-fitted on dev, or averaged where there is no dev."""
+    from emojudge.ensemble import ensemble
+
+    work, tables, lines = ensemble(into, runs, set or [])
+    show_comparison(tables, lines, json)
+    print(f"Report: {work.run.file('report.html')}", file=sys.stderr if json else sys.stdout)
 
 
 @verb
