@@ -22,7 +22,7 @@ LAYERS = [
     {"audio", "corpora", "judges", "splits", "metrics", "losses", "layers", "refine"},
     {"encoders"},
     {"manifest", "cues", "cache", "transcripts", "models", "fusion", "judging", "compare"},
-    {"inference", "aligned"},
+    {"inference", "aligned", "handover"},
     {"features", "evaluation"},
     {"tables", "figures", "judged"},
     {"narrative", "exhibits"},
