@@ -135,17 +135,6 @@ def _decode(sound: "soundfile.SoundFile", frames: int, path: str | Path) -> np.n
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
-def change_speed(samples: np.ndarray, speed: float) -> np.ndarray:
-    """Play faster (> 1) or slower, pitch included.
-
-    >>> change_speed(np.zeros(16000, np.float32), 2.0).shape
-    (8000,)
-    """
-    import soxr
-
-    return samples if speed == 1.0 else soxr.resample(samples, SAMPLE_RATE * speed, SAMPLE_RATE)
-
-
 @dataclass(frozen=True)
 class Normaliser:
     """Zero mean and unit deviation for the waveform (paper 4.2; decision 1).

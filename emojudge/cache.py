@@ -21,7 +21,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from emojudge import audio
+from emojudge import audio, perturbations
 from emojudge.errors import DataError
 from emojudge.progress import track
 from emojudge.storage import digest, file_digest, write_tensors
@@ -54,29 +54,29 @@ class Item(Protocol):
 
 @dataclass(frozen=True)
 class Clip:
-    """A stretch of a recording, normalised; `speed` other than 1 plays it faster or slower."""
+    """A stretch of a recording, changed as `perturbations` says (not at all if `change` is empty), then normalised."""
 
     id: str
     path: str | Path
     start: float | None = None
     end: float | None = None
     normaliser: audio.Normaliser = field(default_factory=lambda: audio.Normaliser(mode="none"))
-    speed: float = 1.0
+    change: str = ""
 
     @cached_property
     def key(self) -> str:
-        """Digest of the file's bytes, the stretch, the speed and the normalisation."""
+        """Digest of the file's bytes, the stretch, the change and the normalisation."""
         audio.seconds(self.path)  # refuses folders and pipes, which cannot be digested
-        return digest([file_digest(self.path), self.start, self.end, self.speed, asdict(self.normaliser)])
+        return digest([file_digest(self.path), self.start, self.end, self.change, asdict(self.normaliser)])
 
     def seconds(self) -> float:
-        """Duration by the file's header."""
+        """Duration by the file's header, before any change."""
         end = self.end if self.end is not None else audio.seconds(self.path)
-        return (end - (self.start or 0.0)) / self.speed
+        return end - (self.start or 0.0)
 
     def load(self) -> np.ndarray:
         """Samples, float32 at 16 kHz."""
-        return self.normaliser.apply(audio.change_speed(audio.read(self.path, self.start, self.end), self.speed))
+        return self.normaliser.apply(perturbations.apply(self.change, audio.read(self.path, self.start, self.end)))
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,8 @@
 """The command line: one verb per stage. Each imports its stage when called, so that --help answers at once."""
 
-import json
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
@@ -11,7 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
+from emojudge.distributed import together
 from emojudge.errors import EmoJudgeError
+from emojudge.printing import print_json, show_comparison, show_data, show_mappings, show_plan, show_run
 
 app = typer.Typer(
     name="emojudge",
@@ -66,56 +67,38 @@ def judge_of(run: Path, changes: list[str] | None) -> tuple[list[Any], Any, Path
     return prompts, work.config.judge, work.run.file("ledger.sqlite")
 
 
-def print_json(content: Any) -> None:
-    """Results for programs."""
-    print(json.dumps(content, ensure_ascii=False, indent=1, default=str))
+def tiny_experiment(source: Path | None, changes: list[str] | None, into: Path | None = None) -> Any:
+    """The same, shrunk."""
+    from emojudge.tiny import experiment
 
-
-def show_run(work: Any, as_json: bool) -> None:
-    """The tables of an evaluated run, and where its report is."""
-    if as_json:
-        print_json({"rows": work.results(), "report": str(work.run.file("report.html")), "skipped": work.skipped()})
-        return
-    from emojudge.display import show_tables
-    from emojudge.tables import tables
-
-    show_tables(tables(work.run, work.results()))
-    if notice := work.stages.about.get("notice"):
-        print(f"{notice}\n")
-    if work.run.file("report.html").exists():
-        print(f"Report: {work.run.file('report.html')}")
-
-
-def show_mappings(content: dict[str, dict[str, Any]], as_json: bool) -> None:
-    """Names and what they are, under titles."""
-    from emojudge.display import show_mapping
-
-    if as_json:
-        print_json(content)
-    else:
-        for title, mapping in content.items():
-            show_mapping(title, mapping)
-
-
-def show_data(utterances: Iterable[Any], config: Any, as_json: bool) -> None:
-    """Table 1 of a corpus."""
-    from emojudge.display import show_tables
-    from emojudge.tables import data_table
-
-    table = data_table(list(utterances), config)
-    if as_json:
-        print_json([dict(zip(table.headers, row, strict=True)) for row in table.rows])
-    else:
-        show_tables([table])
+    return experiment(source, changes or [], into)
 
 
 @verb
-def run(source: Source, into: Into = None, set: Set = None, json: Json = False) -> int:
+def run(
+    source: Source,
+    into: Into = None,
+    set: Set = None,
+    tiny: Annotated[bool, typer.Option("--tiny", help="Try every stage in small: random tiny encoders, a few clips.")] = False,
+    json: Json = False,
+) -> int:
     """Do a whole experiment, from corpus to report. What is done already is skipped."""
-    work = experiment(source, set, into)
-    work.everything()
+    work = (tiny_experiment if tiny else experiment)(source, set, into)
+    with together(work.assist) as leads:
+        if not leads:
+            return 0
+        work.everything()
     show_run(work, json)
     return 1 if work.skipped() else 0
+
+
+@verb
+def ablate(source: Source, into: Into = None, set: Set = None, json: Json = False) -> None:
+    """Run an experiment and every variant in its [ablations], and compare them on the same clips."""
+    from emojudge.ablation import ablate
+
+    tables, lines = ablate(source, set or [], into)
+    show_comparison(tables, lines, json)
 
 
 @verb
@@ -150,7 +133,10 @@ def cues(run: Run, set: Set = None) -> None:
 @verb
 def train(run: Run, system: System, set: Set = None) -> None:
     """Train one model of a prepared run."""
-    experiment(run, set).train(system, again=True)
+    work = experiment(run, set)
+    with together(work.assist) as leads:
+        if leads:
+            work.train(system, again=True)
 
 
 @verb
@@ -285,8 +271,15 @@ def dev_server(
 
 
 @verb
-def doctor(json: Json = False) -> None:
-    """Say what is installed, what is missing, and how to get it."""
+def doctor(
+    plan: Annotated[Path | None, typer.Option("--plan", help="An experiment (TOML) whose memory to plan.")] = None,
+    set: Set = None,
+    json: Json = False,
+) -> None:
+    """Say what is installed, what is missing, and how to get it; or the memory that an experiment's training needs."""
+    if plan:
+        show_plan(plan, set, json)
+        return
     from emojudge.catalogue import installed
 
     show_mappings({"EmoJudge": installed()}, json)

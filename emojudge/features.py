@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from emojudge import audio
+from emojudge import audio, perturbations
 from emojudge.audio import Normaliser
 from emojudge.cache import Clip, FeatureCache, Line
 from emojudge.errors import AudioError
@@ -21,10 +21,15 @@ class Features:
     """The encoders of one experiment and the frames they give.
 
     `skipped` collects what could not be read: utterance id → the sentence that says why.
+
+    Raises:
+        ConfigError: `audio.augment` names a change that there is not.
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        for change in config.audio.augment:
+            perturbations.parse(change)  # before hours of work, not after
         self.skipped: dict[str, str] = {}
         self._encoders: dict[str, Encoder] = {}
         self._moments: dict[str, dict[str, np.ndarray]] = {}
@@ -39,7 +44,7 @@ class Features:
         if settings.train != "none" or modality not in self._encoders:
             module, argument = resolve("encoders", settings.encoder)
             encoder = module.open(argument, settings)
-            encoder.freeze(settings.train)
+            encoder.prepare(settings)
             encoder.module.to(pick_device(settings.device))
             self._encoders[modality] = encoder
         return self._encoders[modality]
@@ -59,19 +64,27 @@ class Features:
 
     def live(self, modality: str, encoder: Encoder, rows: Sequence[Utterance], normaliser: Normaliser) -> LiveFrames:
         """Frames of utterances that can be read, computed when asked for and kept nowhere."""
-        return LiveFrames(encoder, {u.id: _item(modality, u, normaliser) for u in rows})
+        return LiveFrames(
+            encoder, {u.id: [_item(modality, u, normaliser, change) for change in self._changes(modality)] for u in rows}
+        )
+
+    def _changes(self, modality: str) -> tuple[str, ...]:
+        """What makes the copies of an utterance; the first is the utterance itself."""
+        return ("", *self.config.audio.augment) if modality == "audio" else ("",)
 
     def _cached(self, modality: str, encoder: Encoder, rows: Sequence[Utterance], normaliser: Normaliser) -> CachedFrames:
-        """One key for each utterance, and one for each of its copies at another speed."""
-        settings = self.settings(modality)
+        """One key for each utterance, and one for each of its copies."""
         cache = FeatureCache(cache_folder() / "features", encoder)
         keys: dict[str, list[str]] = {}
-        for speed in (1.0, *settings.speeds) if isinstance(settings, AudioSettings) else (1.0,):
-            found, skipped = cache.fill([_item(modality, u, normaliser, speed) for u in rows], f"Encoding {modality}")
+        for change in self._changes(modality):
+            found, skipped = cache.fill(
+                [_item(modality, u, normaliser, change) for u in rows], f"Encoding {modality} {change}".strip()
+            )
             self.skipped |= dict(skipped)
             for id, key in found.items():
                 keys.setdefault(id, []).append(key)
-        return CachedFrames(cache, keys, self._moments.setdefault(modality, {}) if settings.moments_suffice else None)
+        known = self._moments.setdefault(modality, {}) if self.settings(modality).moments_suffice else None
+        return CachedFrames(cache, keys, known)
 
     def _readable(self, utterances: Iterable[Utterance]) -> Iterable[Utterance]:
         """Those whose recording can be opened; the others are skipped, with the reason."""
@@ -84,8 +97,8 @@ class Features:
                 yield u
 
 
-def _item(modality: str, u: Utterance, normaliser: Normaliser, speed: float = 1.0) -> Any:
+def _item(modality: str, u: Utterance, normaliser: Normaliser, change: str) -> Any:
     """What the cache calls an item: a stretch of a recording, or a line of text."""
     if modality == "text":
         return Line(u.id, u.text or "")
-    return Clip(u.id, str(u.audio), u.start, u.end, normaliser, speed)
+    return Clip(u.id, str(u.audio), u.start, u.end, normaliser, change)

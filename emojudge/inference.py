@@ -66,9 +66,12 @@ class CachedFrames:
 
 
 class LiveFrames:
-    """Frames of an encoder that is being trained; items are loaded for each batch, so memory stays bounded."""
+    """Frames of an encoder that is being trained; items are loaded for each batch, so memory stays bounded.
 
-    def __init__(self, encoder: Encoder, items: Mapping[str, Item]) -> None:
+    `items` lists those of each utterance: the clip itself, then its augmented copies.
+    """
+
+    def __init__(self, encoder: Encoder, items: Mapping[str, Sequence[Item]]) -> None:
         self.encoder, self.items = encoder, items
 
     @property
@@ -78,11 +81,12 @@ class LiveFrames:
 
     def __call__(self, ids: Sequence[str], random: Random | None = None) -> Frames:
         """Load and encode; gradients flow if the caller lets them."""
-        return self.encoder.encode([self.items[id].load() for id in ids])
+        chosen = [random.choice(self.items[id]) if random else self.items[id][0] for id in ids]
+        return self.encoder.encode([item.load() for item in chosen])
 
     def length(self, id: str) -> float:
         """Seconds."""
-        return self.items[id].seconds()
+        return self.items[id][0].seconds()
 
 
 def moments(frames: np.ndarray) -> np.ndarray:

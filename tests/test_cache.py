@@ -134,7 +134,7 @@ def test_recordings_are_named_by_their_bytes_not_their_path(tmp_path):
     copy = tmp_path / "copy.wav"
     copy.write_bytes(path.read_bytes())
     assert Clip("b", copy).key == key
-    others = [Clip("a", path, start=0.5), Clip("a", path, normaliser=Normaliser(0.1, 1.0)), Clip("a", path, speed=0.9)]
+    others = [Clip("a", path, start=0.5), Clip("a", path, normaliser=Normaliser(0.1, 1.0)), Clip("a", path, change="speed:0.9")]
     assert len({key, *(other.key for other in others)}) == 4
     assert Clip("a", clip(tmp_path, "a.wav", 0.25)).key != key
 
@@ -156,7 +156,7 @@ def test_unreadable_recordings_are_skipped_with_the_reason(tmp_path):
 
 def test_speed_and_stretch_change_the_length(tmp_path):
     path = clip(tmp_path, "a.wav", 0.5, 2.0)
-    assert len(Clip("a", path, speed=2.0).load()) == 16000
+    assert len(Clip("a", path, change="speed:2").load()) == 16000
     assert len(Clip("a", path, start=0.5, end=1.0).load()) == 8000
     assert Clip("a", path, start=0.5).seconds() == 1.5
 

@@ -2,10 +2,10 @@ import pytest
 import torch
 
 from emojudge import offline
+from emojudge import tiny_checkpoints as tiny
 from emojudge.encoders import hf_text
 from emojudge.errors import MissingWeights
 from emojudge.settings import TextSettings
-from tests import tiny
 
 
 @pytest.fixture(scope="module")

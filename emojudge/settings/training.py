@@ -106,13 +106,14 @@ class AudioSettings(TrainingSettings):
     """Skip wherever widths match (paper 4.3; decision 5)."""
     dropout: Share = 0.5
     """In each block (ours; decision 5)."""
-    speeds: tuple[Positive, ...] = ()
-    """Copies of the training clips played at these speeds, as (0.9, 1.1); none in the paper."""
+    augment: tuple[str, ...] = ()
+    """Changed copies of the training clips, as ("speed:0.9", "pitch:-3", "trim+noise:20"); see `emojudge/perturbations.py`
+    for all (ours: none in the paper). A trained encoder hears one of a clip's copies each time, at random."""
 
     @property
     def moments_suffice(self) -> bool:
         """Whether mean and deviation of a clip's frames are all that the model ever sees of it."""
-        return self.train == "none" and self.pooling == "mean_std" and self.layer_mix == "concat"
+        return not self.mask_time and self.train == "none" and self.pooling == "mean_std" and self.layer_mix == "concat"
 
 
 class TextSettings(TrainingSettings):
@@ -140,4 +141,4 @@ class TextSettings(TrainingSettings):
     @property
     def moments_suffice(self) -> bool:
         """Whether the mean of a text's tokens is all that the model ever sees of it."""
-        return self.train == "none" and self.pooling == "mean"
+        return not self.mask_time and self.train == "none" and self.pooling == "mean"
