@@ -83,7 +83,7 @@ def open_judge(settings: JudgeSettings) -> Any:
 
     It has `name`, `remote` (whether clips leave this machine), `recorded` (answers come from a file) and
     `judge(prompts: Sequence[Prompt]) -> Iterator[Reply]`, whose replies come as they arrive. It may have `shard` (how many
-    prompts it wants at a time) and `ledger` (set before it is asked, for what it must not forget).
+    prompts it wants at a time) and `ledger` (set before it is asked; then it writes its answers down itself, before it yields).
 
     Raises:
         UnknownName: there is no such judge.
@@ -137,7 +137,7 @@ def _in_order(asked: Iterable[Prompt], opened: Any, book: Ledger | None, budget:
             book.intend(unknown, opened.name)
         yield from _flush(shard, found)
         for reply in opened.judge(list(unknown.values())) if unknown else ():
-            if book:
+            if book and not hasattr(opened, "ledger"):
                 book.record(reply)
             if budget:
                 budget.add(reply)

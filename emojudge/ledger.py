@@ -128,14 +128,15 @@ class Ledger:
                 "INSERT INTO requests VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET asked_at = excluded.asked_at", rows
             )
 
-    def record(self, reply: Reply) -> None:
-        """Write down an answer; a later one takes the place of an error, never of an answer."""
-        v = reply.verdict
-        told = (reply.model, reply.tokens_in, reply.tokens_out, reply.seconds, reply.note, time.time())
-        row = (v.key, v.outcome, v.label, v.confidence, json.dumps(dict(v.probabilities)), v.reason, *told)
+    def record(self, *replies: Reply) -> None:
+        """Write down answers, in one transaction; a later one takes the place of an error, never of an answer."""
         with self._transaction():
-            self._base.execute("DELETE FROM answers WHERE key = ? AND outcome = 'error'", (v.key,))
-            self._base.execute("INSERT INTO answers VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING", row)
+            for reply in replies:
+                v = reply.verdict
+                told = (reply.model, reply.tokens_in, reply.tokens_out, reply.seconds, reply.note, time.time())
+                row = (v.key, v.outcome, v.label, v.confidence, json.dumps(dict(v.probabilities)), v.reason, *told)
+                self._base.execute("DELETE FROM answers WHERE key = ? AND outcome = 'error'", (v.key,))
+                self._base.execute("INSERT INTO answers VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING", row)
 
     def verdicts(self) -> Iterator[Verdict]:
         """Every answer that counts, one at a time, by key."""
@@ -166,6 +167,17 @@ class Ledger:
             (judge, service),
         ).fetchall()
         return [Batch(name, tokens, made, self._keys(name), *rest) for name, tokens, made, *rest in rows]
+
+    def under_way(self) -> list[dict[str, Any]]:
+        """Every batch that is not closed: at which service, what it calls it, how it stood when last looked at, requests, age."""
+        rows = self._base.execute(
+            "SELECT service, batch_id, status, (SELECT count(*) FROM batch_lines WHERE batch = name), made_at"
+            " FROM batches WHERE NOT closed ORDER BY made_at"
+        )
+        return [
+            {"service": service, "id": id, "status": status, "requests": requests, "hours": round((time.time() - made) / 3600, 1)}
+            for service, id, status, requests, made in rows
+        ]
 
     def _keys(self, batch: str) -> frozenset[str]:
         return frozenset(key for (key,) in self._base.execute("SELECT key FROM batch_lines WHERE batch = ?", (batch,)))

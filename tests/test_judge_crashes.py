@@ -32,7 +32,7 @@ def expected(name, server, step):
         yield [verdict.id, verdict.label, verdict.confidence, verdict.outcome]
 
 
-@pytest.mark.parametrize(("name", "least", "most_twice"), [("openai_batch:gpt-4o", 50, 0), ("openai:gpt-4o", 15, 2)])
+@pytest.mark.parametrize(("name", "least", "most_twice"), [("openai_batch:gpt-4o", 40, 0), ("openai:gpt-4o", 15, 2)])
 def test_killed_anywhere_and_run_again(tmp_path, name, least, most_twice):
     """At once, an answer under way when the process died is lost: at most `concurrency` (2) are paid again (docs/judge.md)."""
     with DevServer() as server:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 import threading
 import time
 import zlib
@@ -27,6 +28,11 @@ _BLOCK, _BLOCKS = bytes(1 << 20), 128
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that hang up; they are what it is here for."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class DevServer:

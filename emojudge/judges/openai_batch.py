@@ -114,18 +114,28 @@ class BatchJudge:
         """The Batch API through `client`."""
         return Calls(client, self.service, self.exchange.model, self.settings.poll_seconds, self.sleep, self.clock)
 
+    def cancel(self) -> list[str]:
+        """Stop every batch under way, whoever wanted it; what the service calls them."""
+        with self.service.client() as client:
+            calls = self.calls(client)
+            shown = [calls.retrieve(batch.batch_id, self.clock()) for batch in self._made(calls)]
+            return [calls.cancel(batch.id).id for batch in shown if batch.status not in ENDED]
+
     def _recover(self, calls: Calls) -> list[Batch]:
-        """Batches of earlier runs that hold something we want; those that nobody heard of are forgotten."""
-        flying = []
+        """Batches of earlier runs that hold something we want."""
+        flying = [batch for batch in self._made(calls) if batch.keys & self._waiting.keys()]
+        for batch in flying:
+            self._asked |= {key: self._waiting.pop(key) for key in batch.keys & self._waiting.keys()}
+        return flying
+
+    def _made(self, calls: Calls) -> list[Batch]:
+        """Batches of earlier runs that the service knows of; the others are forgotten, for nothing was paid."""
         for batch in self.book.open_batches(self.name, self.service.base_url):
-            if batch.status == "creating" and (made := calls.seek(batch.name)):
+            if batch.status == "creating" and not batch.batch_id and (made := calls.seek(batch.name)):
                 self.book.mark_batch(batch, made.status, batch_id=made.id)
             if not batch.batch_id:
                 self.book.mark_batch(batch, "never made", closed=True)
-            elif wanted := batch.keys & self._waiting.keys():
-                flying.append(batch)
-                self._asked |= {key: self._waiting.pop(key) for key in wanted}
-        return flying
+        return self.book.open_batches(self.name, self.service.base_url)
 
     def _send(self, calls: Calls) -> None:
         """Put what waits into batches, as far as the queue has room; an empty queue takes at least one request."""
@@ -164,20 +174,22 @@ class BatchJudge:
     def _finish(self, calls: Calls, batch: Batch, shown: Any) -> Iterator[Reply]:
         """Read an ended batch; what has no answer waits again, or has failed for good.
 
-        All that was paid is yielded, and the batch closed, before anything is complained about.
+        All that was paid is in the ledger and yielded before anything is complained about.
         """
         mine = {key: self._asked.pop(key) for key in batch.keys & self._asked.keys()}
         files = [name for name in (shown.output_file_id, shown.error_file_id) if name]  # None and "" are no file
         results = join((line for name in files for line in calls.lines(name)), batch.keys)
-        for key in results.answers.keys() & mine.keys():
-            yield self.exchange.reply(mine.pop(key), results.answers[key])
+        answered = results.answers.keys() & mine.keys()
+        replies = [self.exchange.reply(mine.pop(key), results.answers[key]) for key in answered]
         if shown.status == "failed":
             self._waiting |= mine
-            self.book.mark_batch(batch, shown.status, closed=True)
-            self._explain(batch, shown)
-            return
-        yield from self._sort_out(mine, results)
+        else:
+            replies += self._sort_out(mine, results)
+        self.book.record(*replies)
         self.book.mark_batch(batch, shown.status, closed=True)
+        yield from replies
+        if shown.status == "failed":
+            self._explain(batch, shown)
         self._complain(batch, shown, results)
 
     def _sort_out(self, unanswered: dict[str, Prompt], results: Results) -> Iterator[Reply]:
