@@ -34,6 +34,8 @@ LAYERS = [
     {"consult"},
     {"experiment"},
     {"tiny", "ablation", "ensemble", "output"},
+    {"verbs"},
+    {"handover_verbs"},
     {"cli"},
 ]
 """A module imports from its own folder and from layers above it in this list, never from the same layer or below."""
