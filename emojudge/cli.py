@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from emojudge import handover_verbs  # noqa: F401 (importing it registers them)
 from emojudge.distributed import together
 from emojudge.output import print_json, show_comparison, show_data, show_mappings, show_plan, show_run
 from emojudge.verbs import Corpus, Into, Json, Run, Set, Source, System, app, experiment, verb
@@ -214,6 +213,9 @@ def doctor(
     from emojudge.catalogue import installed
 
     show_mappings({"EmoJudge": installed()}, json)
+
+
+from emojudge import handover_verbs  # noqa: E402, F401 (registers the verbs it holds, after those above)
 
 
 def main() -> None:
