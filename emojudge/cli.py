@@ -3,6 +3,7 @@
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
@@ -12,7 +13,7 @@ import typer
 
 from emojudge.distributed import together
 from emojudge.errors import EmoJudgeError
-from emojudge.printing import print_json, show_comparison, show_data, show_mappings, show_plan, show_run
+from emojudge.output import print_json, show_comparison, show_data, show_mappings, show_plan, show_run
 
 app = typer.Typer(
     name="emojudge",
@@ -68,7 +69,7 @@ def judge_of(run: Path, changes: list[str] | None) -> tuple[list[Any], Any, Path
 
 
 def tiny_experiment(source: Path | None, changes: list[str] | None, into: Path | None = None) -> Any:
-    """The same, shrunk."""
+    """The same, shrunk, for a `with`."""
     from emojudge.tiny import experiment
 
     return experiment(source, changes or [], into)
@@ -83,8 +84,8 @@ def run(
     json: Json = False,
 ) -> int:
     """Do a whole experiment, from corpus to report. What is done already is skipped."""
-    work = (tiny_experiment if tiny else experiment)(source, set, into)
-    with together(work.assist) as leads:
+    opened = tiny_experiment(source, set, into) if tiny else nullcontext(experiment(source, set, into))
+    with opened as work, together(work.assist) as leads:
         if not leads:
             return 0
         work.everything()
@@ -99,6 +100,21 @@ def ablate(source: Source, into: Into = None, set: Set = None, json: Json = Fals
 
     tables, lines = ablate(source, set or [], into)
     show_comparison(tables, lines, json)
+
+
+@verb
+def ensemble(
+    into: Annotated[Path, typer.Argument(help="The run folder to fill.", show_default=False)],
+    runs: Annotated[list[Path], typer.Argument(help="Finished run folders, two or more.", show_default=False)],
+    set: Set = None,
+    json: Json = False,
+) -> None:
+    """Fuse the predictions of several runs, cross-fitted on dev, or averaged where there is no dev."""
+    from emojudge.ensemble import ensemble
+
+    work, tables, lines = ensemble(into, runs, set or [])
+    show_comparison(tables, lines, json)
+    print(f"Report: {work.run.file('report.html')}", file=sys.stderr if json else sys.stdout)
 
 
 @verb

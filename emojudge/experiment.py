@@ -37,8 +37,7 @@ class Experiment:
         self.folds = folds
         self.stages = Stages(self.run)
         self.features = Features(config)
-        self.systems = ("early",) if config.fusion_method == "early" else config.modalities
-        self.fused = "fusion" if len(self.systems) > 1 else self.systems[0]
+        self.systems, self.fused = config.systems, config.unjudged
 
     @classmethod
     def open(cls, source: Path | None, changes: Sequence[str] = (), into: Path | None = None) -> "Experiment":
@@ -54,6 +53,7 @@ class Experiment:
         Raises:
             EmoJudgeError: something can be known to go wrong later; it is said before any work is done.
         """
+        preflight.check_single(self.run.root, self.stages.about)
         if not any(name.startswith("judge ") for name in self.stages.done):
             preflight.check_judge(self.config)
         preflight.check_names(self.config)
@@ -76,7 +76,7 @@ class Experiment:
             for task in self.config.tasks:
                 yield part, task, f"{task} {part.name}"
 
-    def _names(self, task: str) -> tuple[str, ...]:
+    def names(self, task: str) -> tuple[str, ...]:
         """Labels, or the attributes that the corpus has."""
         return names_of(task, self.config, self.utterances.values())
 
@@ -149,7 +149,7 @@ class Experiment:
 
     def _train(self, job: int) -> None:
         part, task, system = self._trainings()[job]
-        train_part(part, task, system, self._names(task), self.features)
+        train_part(part, task, system, self.names(task), self.features)
 
     def assist(self) -> None:
         """What the other processes of a distributed run do: their share of each training that the first one begins."""
@@ -186,7 +186,7 @@ class Experiment:
         for system in self.systems:
             preflight.made(part.predictions(task, system), f"predict RUN {system}")
         outputs = {system: part.read_predictions(task, system) for system in self.systems}
-        fuse_part(part, task, outputs, self._names(task), self.config.fusion, "fusion")
+        fuse_part(part, task, outputs, self.names(task), self.config.fusion, "fusion")
 
     # -- 5 judge
 

@@ -30,7 +30,7 @@ from emojudge.settings import Config
 from emojudge.storage import read_json, read_jsonl, write_jsonl
 from emojudge.types import Prediction, Utterance
 
-SYSTEMS = ("audio", "text", "early", "fusion", "judge")
+SYSTEMS = ("audio", "text", "early", "fusion", "ensemble", "judge")
 """Every source of predictions, in the order of the stages."""
 
 

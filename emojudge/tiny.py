@@ -5,12 +5,14 @@ random weights, in the format of the real one. A corpus that is not there become
 that every stage runs can be learnt from the numbers, and every output says so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from emojudge import tiny_checkpoints
 from emojudge.config import load_config
+from emojudge.devserver import DevServer
 from emojudge.experiment import Experiment
 from emojudge.miniature import miniature
 from emojudge.offline import kept
@@ -27,8 +29,11 @@ LIMIT = 2
 BLOCKS = 3
 """Transformer blocks of a tiny checkpoint."""
 
-ARCHITECTURES = ("wavlm", "hubert", "wav2vec2", "whisper", "ecapa", "deberta", "roberta")
-"""What a tiny checkpoint can be; the name of the real one tells which it is."""
+ARCHITECTURES = {
+    name: name for name in ("wavlm", "hubert", "wav2vec2", "whisper", "ecapa", "deberta", "mpnet", "roberta", "bert")
+}
+ARCHITECTURES["minilm"] = "bert"
+"""What a tiny checkpoint is, by a part of the real one's name; the first that fits counts."""
 
 USUAL = {"hf_speech": "wavlm", "hf_text": "roberta"}
 """What stands for any other model of an encoder."""
@@ -36,10 +41,25 @@ USUAL = {"hf_speech": "wavlm", "hf_text": "roberta"}
 T = TypeVar("T", AudioSettings, TextSettings)
 
 
-def experiment(source: Path | None, changes: Sequence[str] = (), into: Path | None = None) -> Experiment:
-    """The whole of `source` in small, in `into` or `runs/tiny/NAME`."""
+@contextmanager
+def experiment(source: Path | None, changes: Sequence[str] = (), into: Path | None = None) -> Iterator[Experiment]:
+    """The whole of `source` in small, in `into` or `runs/tiny/NAME`; in the `with`, its judge is answered by a test double."""
     config = load_config(source, changes)
-    return Experiment(shrink(config), into or Path("runs/tiny") / config.name)
+    with answering(shrink(config)) as small:
+        yield Experiment(small, into or Path("runs/tiny") / config.name)
+
+
+@contextmanager
+def answering(config: Config) -> Iterator[Config]:
+    """The experiment with a test double on loopback for its judge; recorded answers, and judges not ours, stay."""
+    name, _, model = config.judge.judge.partition(":")
+    if name not in ("openai", "openai_batch", "local"):
+        yield config
+        return
+    asked = config.judge.judge if model and name != "local" else "openai:local"
+    with DevServer() as server:
+        change = {"judge": asked, "base_url": server.url, "poll_seconds": 0.05}
+        yield config.model_copy(update={"judge": config.judge.model_copy(update=change)})
 
 
 def shrink(config: Config) -> Config:
@@ -101,7 +121,7 @@ def _encoder(spec: str) -> str:
     'mine:x'
     """
     name, _, argument = spec.partition(":")
-    known = next((kind for kind in ARCHITECTURES if kind in spec.lower()), USUAL.get(name))
+    known = next((kind for part, kind in ARCHITECTURES.items() if part in spec.lower()), USUAL.get(name))
     if known is None:
         return spec
     build: Any = getattr(tiny_checkpoints, f"tiny_{known}")

@@ -6,7 +6,7 @@ layers, as the package peft's, stay without effect there.
 """
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.utils.checkpoint import checkpoint
 
-from emojudge.errors import ConfigError, ModelError
+from emojudge.errors import ConfigError
 
 if TYPE_CHECKING:
     from emojudge.settings import AudioSettings, TextSettings
@@ -91,30 +91,3 @@ def original_state(module: nn.Module) -> dict[str, Tensor]:
     """Every weight under the name it had without adapters, and none of theirs."""
     state = module.state_dict().items()
     return {name.replace(ORIGINAL, ".weight") if name.endswith(ORIGINAL) else name: t for name, t in state if ADAPTER not in name}
-
-
-def trained_state(module: nn.Module) -> dict[str, Tensor]:
-    """What must be kept of a module to build it again on the same pretrained weights: all but frozen parameters.
-
-    >>> layer = nn.Linear(2, 2)
-    >>> _ = layer.weight.requires_grad_(False)
-    >>> list(trained_state(layer))
-    ['bias']
-    """
-    frozen = {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
-    return {name: tensor for name, tensor in module.state_dict().items() if name not in frozen}
-
-
-def load_trained(module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Put back what `trained_state` gave; frozen parameters stay as they are.
-
-    Raises:
-        ModelError: a name or shape does not fit, or is missing.
-    """
-    wrong = sorted(trained_state(module).keys() ^ state.keys())
-    if wrong:
-        raise ModelError(f"{len(wrong)} trained weights do not fit, as {wrong[0]}; train again with the settings used now.")
-    try:
-        module.load_state_dict(state, strict=False)
-    except RuntimeError as error:
-        raise ModelError(f"The trained weights do not fit ({str(error).splitlines()[-1].strip()}); train again.") from None

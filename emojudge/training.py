@@ -204,7 +204,8 @@ class Training:
         better = progress.best is None or score > progress.best or not self.examples.dev
         progress.waiting = 0 if better else progress.waiting + 1
         if better:
-            progress.best, self.best = score, {name: value.clone() for name, value in self.model.learnt().items()}
+            progress.best = score
+            self.best = {name: value.to("cpu", copy=True) for name, value in self.model.learnt().items()}  # leaves a GPU free
         row = {"epoch": progress.epoch, "step": progress.step, "loss": loss, "score": score, "seconds": progress.seconds}
         progress.log.append(row)
         if distributed.leads():
@@ -229,7 +230,7 @@ class Training:
             return
         self.progress = state.progress
         self.model.put_back(state.weights)
-        self.best = {name: value.to(self.device) for name, value in state.best.items()}
+        self.best = dict(state.best)
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": dict(state.optimiser), "param_groups": groups})
         self.scaler.load_state_dict(dict(state.scaler))

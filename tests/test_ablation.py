@@ -1,6 +1,7 @@
 """An experiment and its variants: what is run, what is shared, what is refused."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from emojudge.config import load_config
 from emojudge.errors import ConfigError
 from tests.test_cli import call
 
+ROOT = Path(__file__).resolve().parents[1]
 WORDS = {"Happy": "Oh how lovely, thank you!", "Sad": "I miss her so much."}
 
 TOML = """name = "mine"
@@ -76,6 +78,11 @@ def test_a_variant_is_the_base_with_its_changes(experiment):
     base, _, smooth = found.values()
     assert base.text.epochs == smooth.text.epochs == 7
     assert smooth.text.model_copy(update={"label_smoothing": 0.0}) == base.text and smooth.name == "mine: smooth"
+
+
+def test_the_ablations_that_come_with_us_can_be_run():
+    found = variants(load_config(ROOT / "experiments" / "ablation_ravdess.toml"))
+    assert len(found) == len({one.model_copy(update={"name": ""}).model_dump_json() for one in found.values()}) > 15
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ LAYERS = [
     {"pipeline", "report", "catalogue", "display", "modelling", "planning", "preflight"},
     {"consult"},
     {"experiment"},
-    {"tiny", "ablation", "ensemble", "printing"},
+    {"tiny", "ablation", "ensemble", "output"},
     {"cli"},
 ]
 """A module imports from its own folder and from layers above it in this list, never from the same layer or below."""

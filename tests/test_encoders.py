@@ -8,8 +8,8 @@ from safetensors.torch import load_file, save_file
 from emojudge import registry
 from emojudge import tiny_checkpoints as tiny
 from emojudge.errors import ConfigError, MissingWeights, ModelError
+from emojudge.models import EmotionModel, ModelCard
 from emojudge.settings import AudioSettings, TextSettings
-from emojudge.trainable import load_trained, trained_state
 
 GENERATOR = np.random.default_rng(0)
 CLIPS = [GENERATOR.normal(0, 0.1, n).astype(np.float32) for n in (9000, 16000, 3333, 12345)]
@@ -172,22 +172,31 @@ def test_checkpointing_changes_no_gradient(case):
         assert all(torch.allclose(kept[name], computed[name], atol=1e-5, rtol=1e-4) for name in kept)
 
 
-def test_what_was_trained_is_put_back(case):
+def model_of(encoder, train):
+    """A model that holds the encoder."""
+    kind = AudioSettings if encoder.modality == "audio" else TextSettings
+    settings = {encoder.modality: kind(train=train, hidden_size=4).model_dump()}
+    shapes = {encoder.modality: (encoder.layers, encoder.size)}
+    card = ModelCard("emotions", ("Sad", "Happy"), (encoder.modality,), settings, {}, shapes)
+    return EmotionModel(card, {encoder.modality: encoder.module})
+
+
+@pytest.mark.parametrize("train", ["top:1", "lora", "all"])
+def test_what_was_learnt_is_put_back_and_is_all_that_is_stored(case, train):
     opener, inputs = case
-    for train in ("top:1", "lora", "all"):
-        trained = opener(train)
-        with torch.no_grad():
-            for parameter in trained.module.parameters():
-                if parameter.requires_grad:
-                    parameter.add_(0.01)
-        state = trained_state(trained.module)
-        again = opener(train)
-        load_trained(again.module, state)
-        assert torch.equal(again.encode(inputs)[0], trained.encode(inputs)[0])
-        size = sum(tensor.numel() for tensor in state.values()) / sum(p.numel() for p in opener().module.parameters())
-        assert size < {"top:1": 0.5, "lora": 1.0, "all": 1.1}[train]
-        with pytest.raises(ModelError, match="do not fit"):
-            load_trained(again.module, dict(list(state.items())[1:]))
+    trained, again = opener(train), opener(train)
+    model, other = model_of(trained, train), model_of(again, train)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.01)
+    learnt = model.learnt()
+    other.put_back(learnt)
+    assert torch.equal(again.encode(inputs)[0], trained.encode(inputs)[0])
+    stored = sum(tensor.numel() for name, tensor in learnt.items() if ".encoder." in name)
+    assert stored < {"top:1": 0.5, "lora": 1.0, "all": 1.1}[train] * sum(p.numel() for p in opener().module.parameters())
+    with pytest.raises(RuntimeError, match="missing"):
+        other.put_back(dict(list(learnt.items())[1:]))
 
 
 def test_the_fingerprint_names_all_that_changes_the_output(case):

@@ -8,6 +8,7 @@ import pytest
 
 from emojudge.config import load_config
 from emojudge.preflight import check_names
+from emojudge.registry import resolve
 from emojudge.report import changed_settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -67,10 +68,11 @@ def test_a_row_changes_just_what_it_says(file):
 
 
 @every_file
-def test_its_encoders_are_there(file):
-    if "ecapa" in file.stem:
-        pytest.importorskip("emojudge.encoders.ecapa")
-    check_names(load_config(file))
+def test_its_encoders_and_judge_are_there(file):
+    config = load_config(file)
+    check_names(config)
+    if config.judge.judge != "none":
+        resolve("judges", config.judge.judge)
 
 
 @every_file

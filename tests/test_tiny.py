@@ -10,7 +10,8 @@ from emojudge import manifest, miniature, tiny
 from emojudge.config import load_config
 from emojudge.corpora import msp_podcast
 from emojudge.settings import Config, DataSettings
-from emojudge.types import EMOTIONS
+from emojudge.storage import read_jsonl
+from emojudge.types import EMOTIONS, Verdict
 from tests.test_cli import call
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,13 +29,11 @@ def cache(tmp_path_factory):
 
 @pytest.mark.parametrize("file", PAPER, ids=lambda path: path.stem)
 def test_every_row_runs_end_to_end(file, tmp_path):
-    if "ecapa" in file.stem:
-        pytest.importorskip("emojudge.encoders.ecapa")
-    work = tiny.experiment(file, ["judge.judge=none"] if "judge" in file.stem else (), tmp_path)
-    work.everything()
+    with tiny.experiment(file, (), tmp_path) as work:
+        work.everything()
     rows, config = work.results(), work.config
     task, metric = (config.tasks[0], "macro_f1" if config.tasks[0] == "emotions" else "ccc")
-    systems = {*work.systems, work.fused}
+    systems = {*work.systems, work.fused} | ({"judge"} if file.stem.endswith("judge") else set())
     for split in ("dev", "dev2", "test", "test2"):
         there = {row["system"] for row in rows if (row["split"], row["metric"], row["task"]) == (split, metric, task)}
         assert there - {"judge"} == systems - {"judge"}
@@ -42,6 +41,10 @@ def test_every_row_runs_end_to_end(file, tmp_path):
     assert "TINY" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert (tmp_path / "tables.md").read_text(encoding="utf-8").startswith("**TINY")
     assert not work.skipped()
+    if "judge" in systems:
+        [part] = work.run.parts()
+        verdicts = list(read_jsonl(part.verdicts(), Verdict))
+        assert {v.judge for v in verdicts} == {"openai:gpt-4"} and len(verdicts) == 32
 
 
 def test_the_command_says_that_its_numbers_mean_nothing(tmp_path, monkeypatch):

@@ -52,3 +52,13 @@ class Config(Settings):
     cues: CueSettings = CueSettings()
     judge: JudgeSettings = JudgeSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """What is trained."""
+        return ("early",) if self.fusion_method == "early" else self.modalities
+
+    @property
+    def unjudged(self) -> str:
+        """The system whose labels a judge is shown: the fusion, or the only model."""
+        return "fusion" if len(self.systems) > 1 else self.systems[0]
