@@ -314,6 +314,35 @@ def test_a_batch_of_other_words_is_left_alone_and_found_when_wanted(serve, tmp_p
     assert len(server.store.batches) == 2 and clean(server, 12)
 
 
+def test_answers_that_are_not_wanted_today_are_there_tomorrow(serve, tmp_path):
+    """A batch of six, of which a later run wants two, one of them failed: the other four are fetched by a third run."""
+    server = serve(Fault(LOOK, "status", status=401), Fault("line", "error", at=6, code="batch_expired"))
+    with pytest.raises(AuthenticationError):
+        ask(server, tmp_path / "l")
+    assert outcomes(ask(server, tmp_path / "l", count=2)) == {"ok": 2}
+    with Ledger(tmp_path / "l") as ledger:
+        assert [batch["requests"] for batch in ledger.under_way()] == [6]
+    assert outcomes(ask(server, tmp_path / "l")) == {"ok": 6}
+    with Ledger(tmp_path / "l") as ledger:
+        assert ledger.under_way() == []
+    assert len(server.store.batches) == 2 and clean(server, 6)
+
+
+def test_what_is_in_two_batches_is_expected_from_the_later_one(serve, tmp_path):
+    """The first batch stays open for its other answers; its failed line is under way again when the process dies."""
+    server = serve(
+        Fault(LOOK, "status", status=401),
+        Fault("line", "error", at=6, code="batch_expired"),
+        Fault(LOOK, "status", status=401, at=5),
+    )
+    for count in (6, 2):
+        with pytest.raises(AuthenticationError):
+            ask(server, tmp_path / "l", count=count)
+    assert len(server.store.batches) == 2
+    assert outcomes(ask(server, tmp_path / "l")) == {"ok": 6}
+    assert len(server.store.batches) == 2 and clean(server, 6)
+
+
 def test_budgets_refuse_before_anything_is_sent(serve, tmp_path):
     server = serve()
     for limit in ({"budget_dollars": 0.001}, {"budget_tokens": 100}):

@@ -49,7 +49,7 @@ def open(argument: str, settings: JudgeSettings) -> "BatchJudge":
 class BatchJudge:
     """A model behind the Batch API. It goes by the name of `openai:MODEL`, so that neither asks what the other was told.
 
-    Between two looks, requests are in one of three places: `_waiting` to be sent, `_asked` in a batch, or answered.
+    Between two looks, a request is in one of three places: `_waiting` to be sent, `_asked` in one batch, or answered.
     """
 
     exchange: Exchange
@@ -61,7 +61,7 @@ class BatchJudge:
     shard: int = 50_000
     recorded: bool = False
     _waiting: dict[str, Prompt] = field(default_factory=dict)
-    _asked: dict[str, Prompt] = field(default_factory=dict)
+    _asked: dict[str, dict[str, Prompt]] = field(default_factory=dict)
     _flying: list[Batch] = field(default_factory=list)
     _tries: Counter[str] = field(default_factory=Counter)
     _since: dict[str, float] = field(default_factory=dict)
@@ -122,10 +122,12 @@ class BatchJudge:
             return [calls.cancel(batch.id).id for batch in shown if batch.status not in ENDED]
 
     def _recover(self, calls: Calls) -> list[Batch]:
-        """Batches of earlier runs that hold something we want."""
-        flying = [batch for batch in self._made(calls) if batch.keys & self._waiting.keys()]
-        for batch in flying:
-            self._asked |= {key: self._waiting.pop(key) for key in batch.keys & self._waiting.keys()}
+        """Batches of earlier runs that hold something we want; what is in two is expected from the later one."""
+        flying = []
+        for batch in reversed(self._made(calls)):
+            if wanted := batch.keys & self._waiting.keys():
+                self._asked[batch.name] = {key: self._waiting.pop(key) for key in wanted}
+                flying.append(batch)
         return flying
 
     def _made(self, calls: Calls) -> list[Batch]:
@@ -152,7 +154,7 @@ class BatchJudge:
             self.book.mark_batch(batch, made.status, batch_id=made.id)
             self._flying.append(batch)
             self._tries.update(keys)
-            self._asked |= {key: self._waiting.pop(key) for key in keys}
+            self._asked[batch.name] = {key: self._waiting.pop(key) for key in keys}
 
     def _look(self, calls: Calls, batch: Batch) -> Any:
         """How the batch stands, written down where that is new."""
@@ -174,19 +176,21 @@ class BatchJudge:
     def _finish(self, calls: Calls, batch: Batch, shown: Any) -> Iterator[Reply]:
         """Read an ended batch; what has no answer waits again, or has failed for good.
 
-        All that was paid is in the ledger and yielded before anything is complained about.
+        All that was paid is in the ledger and yielded before anything is complained about. A batch that also answers what is
+        not wanted today stays open, for the day when it is.
         """
-        mine = {key: self._asked.pop(key) for key in batch.keys & self._asked.keys()}
+        mine = self._asked.pop(batch.name)
         files = [name for name in (shown.output_file_id, shown.error_file_id) if name]  # None and "" are no file
         results = join((line for name in files for line in calls.lines(name)), batch.keys)
         answered = results.answers.keys() & mine.keys()
+        others = results.answers.keys() - answered
         replies = [self.exchange.reply(mine.pop(key), results.answers[key]) for key in answered]
         if shown.status == "failed":
             self._waiting |= mine
         else:
             replies += self._sort_out(mine, results)
         self.book.record(*replies)
-        self.book.mark_batch(batch, shown.status, closed=True)
+        self.book.mark_batch(batch, shown.status, closed=all(self.book.find(key) for key in others))
         yield from replies
         if shown.status == "failed":
             self._explain(batch, shown)
