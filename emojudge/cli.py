@@ -1,8 +1,9 @@
 """The command line: one verb per stage. Each imports its stage when called, so that --help answers at once."""
 
-import json
 import sys
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
+from emojudge.distributed import together
 from emojudge.errors import EmoJudgeError
+from emojudge.output import print_json, show_comparison, show_data, show_mappings, show_plan, show_run
 
 app = typer.Typer(
     name="emojudge",
@@ -26,6 +29,7 @@ Run = Annotated[Path, typer.Argument(help="A run folder.", show_default=False)]
 Corpus = Annotated[
     Path | None, typer.Argument(help="An experiment (TOML), or a run folder; without it, what --set says.", show_default=False)
 ]
+Lines = Annotated[Path, typer.Argument(help="A file of JSON Lines.")]
 System = Annotated[str, typer.Argument(help="audio, text or early.", metavar="SYSTEM")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Change a setting; may be repeated.", metavar="SECTION.FIELD=VALUE")]
 Into = Annotated[Path | None, typer.Option("--into", help="The run folder to fill (default: runs/NAME).")]
@@ -57,56 +61,60 @@ def experiment(source: Path | None, changes: list[str] | None, into: Path | None
     return Experiment.open(source, changes or [], into)
 
 
-def print_json(content: Any) -> None:
-    """Results for programs."""
-    print(json.dumps(content, ensure_ascii=False, indent=1, default=str))
+def judge_of(run: Path, changes: list[str] | None) -> tuple[list[Any], Any, Path]:
+    """What a run would ask in all, the judge's settings, and the ledger."""
+    work = experiment(run, changes)
+    prompts = [prompt for part in work.run.parts() for prompt in work.prompts(part)]
+    return prompts, work.config.judge, work.run.file("ledger.sqlite")
 
 
-def show_run(work: Any, as_json: bool) -> None:
-    """The tables of an evaluated run, and where its report is."""
-    if as_json:
-        print_json({"rows": work.results(), "report": str(work.run.file("report.html")), "skipped": work.skipped()})
-        return
-    from emojudge.display import show_tables
-    from emojudge.tables import tables
+def tiny_experiment(source: Path | None, changes: list[str] | None, into: Path | None = None) -> Any:
+    """The same, shrunk, for a `with`."""
+    from emojudge.tiny import experiment
 
-    show_tables(tables(work.run, work.results()))
-    if notice := work.stages.about.get("notice"):
-        print(f"{notice}\n")
-    if work.run.file("report.html").exists():
-        print(f"Report: {work.run.file('report.html')}")
-
-
-def show_mappings(content: dict[str, dict[str, str]], as_json: bool) -> None:
-    """Names and what they are, under titles."""
-    from emojudge.display import show_mapping
-
-    if as_json:
-        print_json(content)
-    else:
-        for title, mapping in content.items():
-            show_mapping(title, mapping)
-
-
-def show_data(utterances: Iterable[Any], config: Any, as_json: bool) -> None:
-    """Table 1 of a corpus."""
-    from emojudge.display import show_tables
-    from emojudge.tables import data_table
-
-    table = data_table(list(utterances), config)
-    if as_json:
-        print_json([dict(zip(table.headers, row, strict=True)) for row in table.rows])
-    else:
-        show_tables([table])
+    return experiment(source, changes or [], into)
 
 
 @verb
-def run(source: Source, into: Into = None, set: Set = None, json: Json = False) -> int:
+def run(
+    source: Source,
+    into: Into = None,
+    set: Set = None,
+    tiny: Annotated[bool, typer.Option("--tiny", help="Try every stage in small: random tiny encoders, a few clips.")] = False,
+    json: Json = False,
+) -> int:
     """Do a whole experiment, from corpus to report. What is done already is skipped."""
-    work = experiment(source, set, into)
-    work.everything()
+    opened = tiny_experiment(source, set, into) if tiny else nullcontext(experiment(source, set, into))
+    with opened as work, together(work.assist) as leads:
+        if not leads:
+            return 0
+        work.everything()
     show_run(work, json)
     return 1 if work.skipped() else 0
+
+
+@verb
+def ablate(source: Source, into: Into = None, set: Set = None, json: Json = False) -> None:
+    """Run an experiment and every variant in its [ablations], and compare them on the same clips."""
+    from emojudge.ablation import ablate
+
+    tables, lines = ablate(source, set or [], into)
+    show_comparison(tables, lines, json)
+
+
+@verb
+def ensemble(
+    into: Annotated[Path, typer.Argument(help="The run folder to fill.", show_default=False)],
+    runs: Annotated[list[Path], typer.Argument(help="Finished run folders, two or more.", show_default=False)],
+    set: Set = None,
+    json: Json = False,
+) -> None:
+    """Fuse the predictions of several runs, cross-fitted on dev, or averaged where there is no dev."""
+    from emojudge.ensemble import ensemble
+
+    work, tables, lines = ensemble(into, runs, set or [])
+    show_comparison(tables, lines, json)
+    print(f"Report: {work.run.file('report.html')}", file=sys.stderr if json else sys.stdout)
 
 
 @verb
@@ -141,7 +149,10 @@ def cues(run: Run, set: Set = None) -> None:
 @verb
 def train(run: Run, system: System, set: Set = None) -> None:
     """Train one model of a prepared run."""
-    experiment(run, set).train(system, again=True)
+    work = experiment(run, set)
+    with together(work.assist) as leads:
+        if leads:
+            work.train(system, again=True)
 
 
 @verb
@@ -170,6 +181,38 @@ def judge(
         print_json([asdict(one) for one in estimates]) if json else print("\n".join(map(str, estimates)))
     else:
         work.judge(again=True)
+
+
+@verb
+def judge_export(run: Run, file: Lines = Path("requests.jsonl"), set: Set = None, json: Json = False) -> None:
+    """Write the judge's unanswered requests as Batch JSON Lines, for somebody else to answer. Nothing is sent."""
+    from emojudge import handover
+
+    show_mappings({"requests": handover.export(*judge_of(run, set), file)}, json)
+
+
+@verb
+def judge_import(run: Run, file: Lines, set: Set = None, json: Json = False) -> None:
+    """Take in answers to exported requests: the Batch API's result lines, or those of `vllm run-batch`."""
+    from emojudge import handover
+
+    show_mappings({"answers": handover.take_in(*judge_of(run, set), file)}, json)
+
+
+@verb
+def judge_status(run: Run, set: Set = None, json: Json = False) -> None:
+    """Say what the judge was asked, has answered and cost, and which batches are under way."""
+    from emojudge import handover
+
+    show_mappings({"judge": handover.status(*judge_of(run, set)[1:])}, json)
+
+
+@verb
+def judge_cancel(run: Run, set: Set = None) -> None:
+    """Stop the batches under way. What they have answered is charged, and fetched by the next `emojudge judge`."""
+    from emojudge import handover
+
+    print(*handover.cancel(*judge_of(run, set)[1:]) or ["There is nothing to cancel."], sep="\n")
 
 
 @verb
@@ -231,8 +274,28 @@ def list_(
 
 
 @verb
-def doctor(json: Json = False) -> None:
-    """Say what is installed, what is missing, and how to get it."""
+def dev_server(
+    port: Annotated[int, typer.Option("--port", help="On loopback; 0 takes a free one.")] = 8000,
+    script: Annotated[Path | None, typer.Option("--script", help="A TOML of [[faults]]: see docs/judge.md.")] = None,
+) -> None:
+    """Run a test double of an OpenAI-compatible service: no model answers, nothing costs money. Stop it with Ctrl-C."""
+    from emojudge.devserver import DevServer, read_script
+
+    with DevServer(read_script(script) if script else (), port=port) as server:
+        print(f"A test double answers at {server.url} (meter: {server.url.removesuffix('/v1')}/meter)", flush=True)
+        threading.Event().wait()
+
+
+@verb
+def doctor(
+    plan: Annotated[Path | None, typer.Option("--plan", help="An experiment (TOML) whose memory to plan.")] = None,
+    set: Set = None,
+    json: Json = False,
+) -> None:
+    """Say what is installed, what is missing, and how to get it; or the memory that an experiment's training needs."""
+    if plan:
+        show_plan(plan, set, json)
+        return
     from emojudge.catalogue import installed
 
     show_mappings({"EmoJudge": installed()}, json)

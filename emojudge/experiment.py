@@ -10,20 +10,21 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from emojudge import audio, evaluation, fusion, judging, manifest, preflight, report, splits
+from emojudge import consult, costs, distributed, evaluation, manifest, preflight, report, splits
 from emojudge.config import load_config
-from emojudge.cues import Quantiles, measure
-from emojudge.errors import AudioError, DataError
+from emojudge.errors import DataError
 from emojudge.features import Features
+from emojudge.fusing import fuse_part
 from emojudge.modelling import predict_part, settings_of, train_part
-from emojudge.progress import say, track
+from emojudge.objective import names_of
+from emojudge.progress import say
 from emojudge.prompts import version
-from emojudge.refine import refine_all
 from emojudge.runs import Part, RunFolder
 from emojudge.settings import Config
+from emojudge.settings.judge import DELIVERY
 from emojudge.stages import Stages
-from emojudge.storage import digest, read_json, read_jsonl, write_json, write_jsonl
-from emojudge.types import ATTRIBUTES, Cues, Utterance, Verdict
+from emojudge.storage import digest, read_json, read_jsonl, write_jsonl
+from emojudge.types import Utterance
 
 
 class Experiment:
@@ -36,8 +37,7 @@ class Experiment:
         self.folds = folds
         self.stages = Stages(self.run)
         self.features = Features(config)
-        self.systems = ("early",) if config.fusion_method == "early" else config.modalities
-        self.fused = "fusion" if len(self.systems) > 1 else self.systems[0]
+        self.systems, self.fused = config.systems, config.unjudged
 
     @classmethod
     def open(cls, source: Path | None, changes: Sequence[str] = (), into: Path | None = None) -> "Experiment":
@@ -53,6 +53,7 @@ class Experiment:
         Raises:
             EmoJudgeError: something can be known to go wrong later; it is said before any work is done.
         """
+        preflight.check_single(self.run.root, self.stages.about)
         if not any(name.startswith("judge ") for name in self.stages.done):
             preflight.check_judge(self.config)
         preflight.check_names(self.config)
@@ -75,11 +76,9 @@ class Experiment:
             for task in self.config.tasks:
                 yield part, task, f"{task} {part.name}"
 
-    def _names(self, task: str) -> tuple[str, ...]:
+    def names(self, task: str) -> tuple[str, ...]:
         """Labels, or the attributes that the corpus has."""
-        if task == "emotions":
-            return self.config.data.labels
-        return tuple(name for name in ATTRIBUTES if any(name in u.attributes for u in self.utterances.values()))
+        return names_of(task, self.config, self.utterances.values())
 
     # -- 1 data
 
@@ -109,7 +108,8 @@ class Experiment:
             rows = splits.apply_fold(utterances, test, self.config.data.fold_dev_share, self.config.data.seed)
             write_jsonl(self.run.manifest_file(fold), rows)
         self.stages.done["prepare"] = {"made_from": made_from, "seconds": 0.0}
-        self.stages.write(utterances=len(utterances), notice=manifest.notice(self.config.data), warnings=list(found.warnings))
+        notice = " ".join(filter(None, (self.config.notice, manifest.notice(self.config.data))))
+        self.stages.write(utterances=len(utterances), notice=notice, warnings=list(found.warnings))
         return found
 
     @cached_property
@@ -120,28 +120,8 @@ class Experiment:
     def cues(self, again: bool = False) -> None:
         """Measure every voice and say it in words (paper 4.6)."""
         path = self.run.file("cues.jsonl")
-        self.stages.do("cues", self.config.cues.model_dump(), ["prepare"], [path], partial(self._cues, path), again=again)
-
-    def _cues(self, path: Path) -> None:
-        spoken = [u for u in self.utterances.values() if u.audio]
-        rows, skipped = [], {}
-        for u in track(spoken, "Measuring voices", len(spoken)):
-            try:
-                rows.append(measure(u.id, audio.read(str(u.audio), u.start, u.end), u.text, self.config.cues))
-            except AudioError as error:
-                skipped[u.id] = str(error)
-        train = [row for row in rows if self.utterances[row.id].split == "train"] or rows
-        quantiles = Quantiles.fit(train, [self.utterances[row.id].speaker for row in train], self.config.cues)
-        write_json(self.run.file("quantiles.json"), quantiles.to_json())
-        write_jsonl(path, (quantiles.describe(row, self.utterances[row.id].speaker) for row in rows))
-        self._skip(skipped)
-
-    def _skip(self, skipped: dict[str, str]) -> None:
-        """Add what could not be used to skipped.jsonl; the rest went on."""
-        path, known = self.run.file("skipped.jsonl"), self.skipped()
-        if skipped.keys() - known.keys():
-            write_jsonl(path, [{"id": id, "reason": reason} for id, reason in (known | skipped).items()])
-            say(f"warning: {len(skipped)} clips could not be used; {path} says why")
+        work = partial(consult.measure_voices, self.run, self.utterances)
+        self.stages.do("cues", self.config.cues.model_dump(), ["prepare"], [path], work, again=again)
 
     # -- 3 models
 
@@ -152,17 +132,29 @@ class Experiment:
             ConfigError: the run has no such system.
         """
         preflight.check_system(system, self.systems)
-        for part, task, name in self._work():
+        for job, (part, task, each) in enumerate(self._trainings()):
+            if each != system:
+                continue
             about = [settings_of(system, self.features), part.seed, self.config.data.labels, self.config.data.fold_dev_share]
             done = [part.model(task, system) / "config.json"]
-            self.stages.do(
-                f"train {system} {name}",
-                about,
-                ["prepare"],
-                done,
-                partial(train_part, part, task, system, self._names(task), self.features),
-                again=again,
-            )
+            name = f"train {system} {task} {part.name}"
+            self.stages.do(name, about, ["prepare"], done, partial(self._lead, job), again=again)
+
+    def _trainings(self) -> list[tuple[Part, str, str]]:
+        """Every part, task and system; all processes of a distributed run number them alike."""
+        return [(part, task, system) for part, task, _ in self._work() for system in self.systems]
+
+    def _lead(self, job: int) -> None:
+        self._train(distributed.call(job))
+
+    def _train(self, job: int) -> None:
+        part, task, system = self._trainings()[job]
+        train_part(part, task, system, self.names(task), self.features)
+
+    def assist(self) -> None:
+        """What the other processes of a distributed run do: their share of each training that the first one begins."""
+        while (job := distributed.call()) != distributed.STOP:
+            self._train(job)
 
     def predict(self, system: str, again: bool = False) -> None:
         """Predict every utterance outside the training split with one trained model."""
@@ -177,7 +169,7 @@ class Experiment:
                 partial(predict_part, part, task, system, self.features),
                 again=again,
             )
-        self._skip(self.features.skipped)
+        self.run.skip(self.features.skipped)
 
     # -- 4 fusion
 
@@ -191,17 +183,10 @@ class Experiment:
             )
 
     def _fuse(self, part: Part, task: str) -> None:
-        utterances, names = part.manifest(), self._names(task)
         for system in self.systems:
             preflight.made(part.predictions(task, system), f"predict RUN {system}")
         outputs = {system: part.read_predictions(task, system) for system in self.systems}
-        counts = {name: float(sum(u.split == "train" and u.emotion == name for u in utterances)) for name in names}
-        dev = [u for u in utterances if u.split == "dev"]
-        fitted, held_out = fusion.fit(outputs, dev, task, names, self.config.fusion, counts)
-        seen = set(fitted.fitted_on)
-        rest = [u.id for u in utterances if u.split != "train" and u.id not in seen]
-        write_jsonl(part.predictions(task, "fusion"), [*held_out, *fitted.predict(outputs, rest)])
-        fusion.save(fitted, part.fusion(task))
+        fuse_part(part, task, outputs, self.names(task), self.config.fusion, "fusion")
 
     # -- 5 judge
 
@@ -212,32 +197,20 @@ class Experiment:
             name = f"emotions {part.name}"
             before = ["cues", f"{'fuse' if self.fused == 'fusion' else 'predict ' + self.fused} {name}"]
             # The threshold is applied by `refine`, so that another one asks nothing anew.
-            asked = settings.model_dump(mode="json", exclude={"consent", "concurrency", "timeout", "threshold"})
+            asked = settings.model_dump(mode="json", exclude={*DELIVERY, "threshold"})
             asked["version"] = version(settings.prompt)
             self.stages.do(f"judge {name}", asked, before, [part.verdicts()], partial(self._judge, part), again=again)
 
-    def _judge(self, part: Part) -> None:
-        prompts = self.prompts(part)
-        opened = judging.open_judge(self.config.judge)
-        write_jsonl(part.verdicts(), judging.judge(prompts, opened, self.run.file("ledger.sqlite"), len(prompts)))
-
     def prompts(self, part: Part) -> list[Any]:
         """What the judge would be asked about `part`."""
-        settings, split = self.config.judge, {u.id: u.split for u in part.manifest()}
-        preflight.made(part.predictions("emotions", self.fused), "run RUN")
-        preflight.made(self.run.file("cues.jsonl"), "cues RUN")
-        found = {system: part.read_predictions("emotions", system) for system in {*self.systems, self.fused}}
-        fused = {id: p for id, p in found[self.fused].items() if split[id] in settings.splits}
-        ids = judging.choose(settings.ask, fused, found.get("audio", {}), found.get("text", {}))
-        cues = {row.id: row for row in read_jsonl(self.run.file("cues.jsonl"), Cues)}
-        labels = self.config.data.labels
-        return list(
-            judging.prompts([i for i in ids if i in cues], self.utterances, cues, fused, labels=labels, settings=settings)
-        )
+        return consult.prompts(self.run, part, self.utterances, self.systems, self.fused)
 
-    def estimate(self) -> list[judging.Estimate]:
+    def _judge(self, part: Part) -> None:
+        consult.ask(self.run, part, self.prompts(part))
+
+    def estimate(self) -> list[costs.Estimate]:
         """What judging each part would take, at most; nothing is asked."""
-        return [judging.estimate(self.prompts(part), self.config.judge.judge) for part in self.run.parts()]
+        return [costs.estimate(self.prompts(part), self.config.judge.judge) for part in self.run.parts()]
 
     def refine(self, again: bool = False) -> None:
         """Apply the verdicts under the threshold; costs nothing."""
@@ -245,13 +218,14 @@ class Experiment:
             name = f"emotions {part.name}"
             about = [self.config.judge.threshold, self.config.judge.splits]
             done = [part.predictions("emotions", "judge")]
-            self.stages.do(f"refine {name}", about, [f"judge {name}"], done, partial(self._refine, part), again=again)
-
-    def _refine(self, part: Part) -> None:
-        split = {u.id: u.split for u in part.manifest()}
-        before = [p for id, p in part.read_predictions("emotions", self.fused).items() if split[id] in self.config.judge.splits]
-        verdicts = read_jsonl(preflight.made(part.verdicts(), "judge RUN"), Verdict)
-        write_jsonl(part.predictions("emotions", "judge"), refine_all(before, verdicts, self.config.judge.threshold))
+            self.stages.do(
+                f"refine {name}",
+                about,
+                [f"judge {name}"],
+                done,
+                partial(consult.refine_part, self.run, part, self.fused),
+                again=again,
+            )
 
     # -- 6 evaluate and report
 
@@ -281,8 +255,7 @@ class Experiment:
 
     def skipped(self) -> dict[str, str]:
         """Utterances that could not be used, and why."""
-        path = self.run.file("skipped.jsonl")
-        return {row["id"]: row["reason"] for row in read_jsonl(path, dict)} if path.exists() else {}
+        return self.run.skipped()
 
 
 def _stat(utterance: Utterance) -> tuple[int, int] | None:

@@ -44,7 +44,7 @@ class Features:
         if settings.train != "none" or modality not in self._encoders:
             module, argument = resolve("encoders", settings.encoder)
             encoder = module.open(argument, settings)
-            encoder.freeze(settings.train)
+            encoder.prepare(settings)
             encoder.module.to(pick_device(settings.device))
             self._encoders[modality] = encoder
         return self._encoders[modality]

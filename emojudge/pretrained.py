@@ -1,32 +1,115 @@
-"""Pretrained models from a folder or a hub: loading, layers, freezing, and a digest that names them."""
+"""Pretrained models from a folder or a hub: loading, layers, and a digest that names them."""
 
 import hashlib
-from collections.abc import Sequence
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from emojudge.conversion import converted
 from emojudge.errors import ConfigError, MissingWeights
 from emojudge.storage import digest
+from emojudge.trainable import original_state
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 FIRST_LINE = 200
 """Characters of a library's own message that are passed on."""
+SAFE = ("*.json", "model.safetensors", "model-?????-of-?????.safetensors")
+PICKLE = "pytorch_model.bin"
+"""What is fetched of a hub's model: the second only where the first brings no weights."""
+
+UNREAD = ("pooler.", "masked_spec_embed")
+"""Weights of pretraining or of heads that are never read here, and which many checkpoints lack."""
 
 
 def load(kind: Any, argument: str, revision: str | None = None, **options: Any) -> Any:
-    """`kind.from_pretrained` on a folder or a hub id, with safetensors weights only and one sentence where it fails.
+    """`kind.from_pretrained` on a folder or a hub id; what fails is one sentence.
 
     Args:
-        kind: a transformers class, as `AutoModel` or `AutoTokenizer`.
+        kind: a transformers class, as `AutoConfig` or `AutoTokenizer`.
         argument: a folder, or an id as "microsoft/wavlm-large".
         revision: branch, tag or commit of a hub id.
         options: passed on.
 
     Raises:
-        MissingWeights: no such folder or id, an unreachable hub, or weights that are no safetensors.
+        MissingWeights: no such folder or id, or an unreachable hub.
     """
+    with _told(argument):
+        return kind.from_pretrained(argument, revision=revision or "main", trust_remote_code=False, **options)
+
+
+def load_model(kind: Any, argument: str, revision: str | None = None) -> "nn.Module":
+    """The model in float32 and evaluation mode, from safetensors, or from a pickle that was converted to it.
+
+    Raises:
+        MissingWeights: as for `load`, or there are no weights.
+        ModelError: the weights are a pickle of something else than tensors.
+    """
+    folder = fetch(argument, revision, SAFE, PICKLE)
+    with _told(argument):
+        if next(folder.glob("*.safetensors"), None):
+            return _open(kind, folder)
+        if not (folder / PICKLE).exists():
+            raise FileNotFoundError(f"neither model.safetensors nor {PICKLE} is there")
+        with tempfile.TemporaryDirectory() as beside:
+            shutil.copyfile(folder / "config.json", Path(beside) / "config.json")
+            (Path(beside) / "model.safetensors").symlink_to(converted(folder / PICKLE, revision))
+            return _open(kind, Path(beside))
+
+
+def _open(kind: Any, folder: Path) -> "nn.Module":
+    """A folder of config.json and safetensors; weights that are not there are not made up."""
+    import torch
+
+    options = {"use_safetensors": True, "dtype": torch.float32, "trust_remote_code": False, "output_loading_info": True}
+    module, found = kind.from_pretrained(folder, **options)
+    missing = sorted(name for name in found["missing_keys"] if not name.startswith(UNREAD))
+    if missing:
+        raise ValueError(f"{len(missing)} weights are missing, as {missing[0]}")
+    return module.eval()
+
+
+def load_weights(argument: str, revision: str | None, name: str) -> dict[str, "Tensor"]:
+    """The tensors of a checkpoint that transformers does not know: `name`.safetensors, else `name`.ckpt, converted.
+
+    Raises:
+        MissingWeights: no such folder or id, an unreachable hub, or neither file there.
+        ModelError: the .ckpt is no pickle of tensors.
+    """
+    from safetensors.torch import load_file
+
+    folder = fetch(argument, revision, [f"{name}.safetensors"], f"{name}.ckpt")
+    with _told(argument):
+        safe, pickled = folder / f"{name}.safetensors", folder / f"{name}.ckpt"
+        if not safe.exists() and not pickled.exists():
+            raise FileNotFoundError(f"neither {safe.name} nor {pickled.name} is there")
+        return load_file(safe if safe.exists() else converted(pickled, revision))
+
+
+def fetch(argument: str, revision: str | None, wanted: Sequence[str], pickle: str) -> Path:
+    """The folder itself, or the hub's files that match `wanted`, and `pickle` only where no safetensors are among them.
+
+    Raises:
+        MissingWeights: no such folder or id, or an unreachable hub.
+    """
+    from huggingface_hub import snapshot_download
+
+    with _told(argument):
+        if Path(argument).is_dir():
+            return Path(argument)
+        folder = Path(snapshot_download(argument, revision=revision, allow_patterns=list(wanted)))
+        if not next(folder.glob("*.safetensors"), None):
+            snapshot_download(argument, revision=revision, allow_patterns=[pickle])
+        return folder
+
+
+@contextmanager
+def _told(argument: str) -> Iterator[None]:
+    """Libraries' many errors about what `argument` names, as one sentence."""
     from transformers.utils import logging
 
     if not argument:
@@ -34,21 +117,14 @@ def load(kind: Any, argument: str, revision: str | None = None, **options: Any) 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        return kind.from_pretrained(argument, revision=revision or "main", trust_remote_code=False, **options)
+        yield
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0][:FIRST_LINE] if str(error).strip() else type(error).__name__
         where = "the folder" if Path(argument).is_dir() else "that folder or hub id"
         raise MissingWeights(
-            f"Nothing could be loaded from {argument!r} ({reason}); check {where}, that it holds safetensors weights, "
+            f"Nothing could be loaded from {argument!r} ({reason}); check {where}, that it holds weights, "
             "and the connection; encoders that need no hub are whisper:offline and hf_text:offline-minilm."
         ) from None
-
-
-def load_model(kind: Any, argument: str, revision: str | None = None) -> "nn.Module":
-    """The model in float32 and evaluation mode."""
-    import torch
-
-    return load(kind, argument, revision, use_safetensors=True, dtype=torch.float32).eval()
 
 
 def chosen(layers: Literal["all", "last"] | Sequence[int], blocks: int) -> tuple[int, ...]:
@@ -69,26 +145,10 @@ def chosen(layers: Literal["all", "last"] | Sequence[int], blocks: int) -> tuple
     return tuple(int(layer) for layer in layers)
 
 
-def freeze(module: "nn.Module", blocks: Sequence["nn.Module"], train: str, front: Sequence["nn.Module"] = ()) -> None:
-    """Set which parameters learn: "none", "top:K" (the last K of `blocks`) or "all"; `front` never learns (decision 2).
-
-    Raises:
-        ConfigError: another word, or more blocks than there are.
-    """
-    kind, _, count = train.partition(":")
-    if train not in ("none", "all") and not (kind == "top" and count.isdecimal() and 1 <= int(count) <= len(blocks)):
-        raise ConfigError(f"train = {train!r} cannot be; take none, all, or top:K with K from 1 to {len(blocks)}.")
-    module.requires_grad_(train == "all")
-    for block in blocks[-int(count) :] if kind == "top" else ():
-        block.requires_grad_(True)
-    for part in front:
-        part.requires_grad_(False)
-
-
 def fingerprint(module: "nn.Module", about: dict[str, Any]) -> str:
-    """Digest of every weight and of `about`, which holds all else that changes the output."""
+    """Digest of every pretrained weight and of `about`, which holds all else that changes the output."""
     total = hashlib.sha256(digest(about).encode())
-    for name, tensor in sorted(module.state_dict().items()):
+    for name, tensor in sorted(original_state(module).items()):
         total.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         total.update(tensor.detach().cpu().contiguous().numpy().reshape(-1).view("u1").data)
     return total.hexdigest()

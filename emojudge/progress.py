@@ -4,6 +4,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from emojudge import distributed
+
 T = TypeVar("T")
 
 
@@ -13,7 +15,7 @@ def track(items: Iterable[T], label: str, total: int | None = None) -> Iterator[
     >>> list(track([1, 2], "Reading"))
     [1, 2]
     """
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or not distributed.leads():
         yield from items
         return
     from rich.console import Console
@@ -24,4 +26,5 @@ def track(items: Iterable[T], label: str, total: int | None = None) -> Iterator[
 
 def say(message: str) -> None:
     """One line for the person watching, on standard error."""
-    print(message, file=sys.stderr, flush=True)
+    if distributed.leads():
+        print(message, file=sys.stderr, flush=True)

@@ -31,7 +31,8 @@ def write(run: RunFolder) -> Path:
     """
     rows = read_json(run.file("metrics.json"))["rows"]
     with atomic(run.file("tables.md")) as temporary:
-        temporary.write_text("\n".join(to_markdown(table) for table in tables(run, rows)), encoding="utf-8")
+        notice = [f"**{said}**\n"] if (said := read_json(run.file("run.json")).get("notice")) else []
+        temporary.write_text("\n".join([*notice, *map(to_markdown, tables(run, rows))]), encoding="utf-8")
     with atomic(run.file("report.html")) as temporary:
         temporary.write_text(render(run, rows), encoding="utf-8")
     return run.file("report.html")

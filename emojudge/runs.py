@@ -20,16 +20,17 @@
 With folds, `fold-1/manifest.jsonl` holds that fold's splits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from emojudge.errors import DataError
+from emojudge.progress import say
 from emojudge.settings import Config
-from emojudge.storage import read_json, read_jsonl
+from emojudge.storage import read_json, read_jsonl, write_jsonl
 from emojudge.types import Prediction, Utterance
 
-SYSTEMS = ("audio", "text", "early", "fusion", "judge")
+SYSTEMS = ("audio", "text", "early", "fusion", "ensemble", "judge")
 """Every source of predictions, in the order of the stages."""
 
 
@@ -106,6 +107,18 @@ class RunFolder:
     def manifest_file(self, fold: str | None = None) -> Path:
         """The manifest, or a fold's own."""
         return self.root / f"fold-{fold}" / "manifest.jsonl" if fold else self.root / "manifest.jsonl"
+
+    def skipped(self) -> dict[str, str]:
+        """Utterances that could not be used, and why."""
+        path = self.file("skipped.jsonl")
+        return {row["id"]: row["reason"] for row in read_jsonl(path, dict)} if path.exists() else {}
+
+    def skip(self, reasons: Mapping[str, str]) -> None:
+        """Add what could not be used to skipped.jsonl; the rest goes on."""
+        known = self.skipped()
+        if reasons.keys() - known.keys():
+            write_jsonl(self.file("skipped.jsonl"), [{"id": i, "reason": reason} for i, reason in {**known, **reasons}.items()])
+            say(f"warning: {len(reasons)} clips could not be used; {self.file('skipped.jsonl')} says why")
 
     def parts(self) -> list[Part]:
         """Every fold × seed."""

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -162,10 +162,19 @@ def read_tensors(path: str | Path) -> dict[str, "np.ndarray"]:
     Raises:
         DataError: the file is missing, cut short, or no safetensors file (a pickle is never opened).
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    return _open_tensors(path, lambda file: {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """The `about` that `write_tensors` was given; raises as `read_tensors` does."""
+    return _open_tensors(path, lambda file: dict(file.metadata() or {}))
+
+
+def _open_tensors(path: str | Path, read: Callable[[Any], T]) -> T:
+    from safetensors import SafetensorError, safe_open
 
     try:
-        return load_file(path)
+        with safe_open(path, framework="numpy") as file:
+            return read(file)
     except (OSError, SafetensorError) as error:
         raise DataError(f"{path} is not a readable safetensors file ({error}); restore it or train again.") from None

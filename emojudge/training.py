@@ -1,25 +1,31 @@
-"""One loop for every model: AdamW in groups, accumulation, warm-up, best checkpoint on dev (paper 5.2)."""
+"""One loop for every model: AdamW in groups, accumulation, warm-up, best checkpoint on dev (paper 5.2).
 
-import copy
+All that is random in a step is drawn from the seed and the step, and in an epoch from the seed and the epoch. So
+a training that was killed goes on from its last checkpoint to the very weights it would have reached.
+"""
+
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from emojudge import losses, metrics
+from emojudge import checkpoints, distributed, metrics, scaling
+from emojudge.batches import epoch_batches
+from emojudge.checkpoints import Progress, State
+from emojudge.errors import MissingExtra
 from emojudge.inference import Source, frames_of, pick_device, predict
-from emojudge.layers import Scale
+from emojudge.layers import Mixup
 from emojudge.models import EmotionModel, save
+from emojudge.objective import Objective
+from emojudge.optimisation import mixed_precision, parameter_groups, rate
 from emojudge.progress import track
-from emojudge.settings import AudioSettings, TextSettings
-from emojudge.storage import write_jsonl
+from emojudge.storage import digest, write_jsonl
 from emojudge.types import Utterance
 
 
@@ -31,199 +37,235 @@ class Examples:
     dev: Sequence[Utterance]
 
 
-def target(utterance: Utterance, task: str, outputs: Sequence[str]) -> list[float]:
-    """The class number of an emotion, or the values of attributes (NaN where unknown).
-
-    >>> target(Utterance("a", attributes={"valence": 3.0}), "attributes", ("valence", "arousal"))
-    [3.0, nan]
-    """
-    if task == "emotions":
-        return [outputs.index(utterance.emotion)] if utterance.emotion in outputs else []
-    return [utterance.attributes.get(name, math.nan) for name in outputs] if utterance.attributes else []
-
-
 def train(model: EmotionModel, sources: Mapping[str, Source], examples: Examples, folder: Path, seed: int) -> float:
-    """Train `model`, keep the best checkpoint by dev macro-F1 or mean CCC in `folder`, and return its score.
+    """Train `model`, keep the best state by dev macro-F1 or mean CCC in `folder`, and return its score.
 
-    Without dev clips the last state is kept. `log.jsonl` gets a row for each evaluation.
+    Without dev clips the last state is kept. `log.jsonl` gets a row for each evaluation. A training that was
+    interrupted in `folder` goes on.
     """
-    card = model.card
-    settings = card.settings_of(card.modalities[0])
-    torch.manual_seed(seed)
-    random = Random(seed)
-    model.to(pick_device(settings.device))
-    _fit_scales(model, sources, [u.id for u in examples.train])
-    _fit_pooled_scales(model, sources, [u.id for u in examples.train])
-    _fit_targets(model, examples.train)
-    run = _Run(model, sources, settings, random, steps_per_epoch=math.ceil(len(examples.train) / settings.effective_batch))
-    weights = _weights(model, examples.train, settings)
-    best, best_state, rows, waiting = -math.inf, None, [], 0
-    started = time.monotonic()
-    for epoch in track(range(1, settings.epochs + 1), f"Training {'+'.join(card.modalities)} for {card.task}"):
-        for last, loss in run.epoch(examples.train, weights):
-            if not last and run.step % settings.evaluate_every:
-                continue
-            score = dev_score(model, sources, examples.dev) if examples.dev else -loss
-            rows.append({"epoch": epoch, "step": run.step, "loss": loss, "score": score, "seconds": time.monotonic() - started})
-            waiting += 1
-            if score > best or not examples.dev:
-                best, best_state, waiting = score, copy.deepcopy(model.state_dict()), 0
-        if settings.patience and waiting >= settings.patience:
-            break
-    if best_state is not None:
-        model.load_state_dict(best_state)
-    write_jsonl(folder / "log.jsonl", rows)
-    save(model, folder)
-    return best
+    training = Training(model, sources, examples, folder, seed)
+    training.resume()
+    training.run()
+    model.put_back(training.best)
+    if distributed.leads():
+        save(model, folder)
+        checkpoints.remove(folder)
+    return training.progress.best if training.progress.best is not None else -math.inf
 
 
-class _Run:
-    """The optimiser and the schedule of one training."""
+class Training:
+    """One training: what it is made of, and how far it is."""
 
-    def __init__(
-        self,
-        model: EmotionModel,
-        sources: Mapping[str, Source],
-        settings: AudioSettings | TextSettings,
-        random: Random,
-        steps_per_epoch: int,
-    ) -> None:
-        self.model, self.sources, self.settings, self.random, self.step = model, sources, settings, random, 0
-        self.optimiser = torch.optim.AdamW(parameter_groups(model, settings), weight_decay=settings.weight_decay)
-        total = steps_per_epoch * settings.epochs
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, lambda step: rate(step, total, settings))
+    def __init__(self, model: EmotionModel, sources: Mapping[str, Source], examples: Examples, folder: Path, seed: int) -> None:
+        self.model, self.sources, self.examples, self.folder, self.seed = model, sources, examples, folder, seed
+        self.settings = model.card.settings_of(model.card.modalities[0])
+        model.to(pick_device(self.settings.device))
         self.device = model.target_mean.device
+        self.objective = Objective(model.card, examples.train)
+        scaling.fit(model, sources, self.objective, examples.train)
+        self.optimiser = torch.optim.AdamW(parameter_groups(model, self.settings), weight_decay=self.settings.weight_decay)
+        self.parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
+        self.mixed = mixed_precision(self.settings.precision, self.device)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.mixed is torch.float16)
+        self.progress, self.best = Progress(), model.learnt()
+        about = [asdict(model.card), [u.id for u in (*examples.train, *examples.dev)], seed, distributed.world()]
+        self.about = digest(about)
 
-    def epoch(self, utterances: Sequence[Utterance], weights: Tensor | None) -> Iterator[tuple[bool, float]]:
-        """One pass; yields (is it the epoch's last step, mean loss so far) after each optimiser step."""
-        self.model.train()
-        order = self.random.sample(list(utterances), len(utterances))
-        size, total = self.settings.effective_batch, 0.0
-        for start in range(0, len(order), size):
-            total += self.update(order[start : start + size], weights)
-            yield start + size >= len(order), total / (start // size + 1)
-            self.model.train()
+    # -- one epoch after another
 
-    def update(self, batch: Sequence[Utterance], weights: Tensor | None) -> float:
-        """One optimiser step over the effective batch, in micro-batches.
+    def run(self) -> None:
+        """Train to the end, or to the end of patience."""
+        progress, settings = self.progress, self.settings
+        began, saved = time.monotonic() - progress.seconds, time.monotonic()
+        for epoch in track(range(progress.epoch, settings.epochs + settings.balanced_epochs + 1), self._title()):
+            batches = self._batches(epoch)
+            self._enter(epoch)
+            for number in range(progress.batches, len(batches)):
+                self._set_rates(progress.epoch, number, len(batches))
+                progress.loss += self.update(batches[number])
+                progress.batches, progress.seconds = number + 1, time.monotonic() - began
+                if number + 1 == len(batches) or progress.step % settings.evaluate_every == 0:
+                    self.evaluate()
+                if self._due(saved):
+                    self.checkpoint()
+                    saved = time.monotonic()
+            progress.epoch, progress.batches, progress.loss = epoch + 1, 0, 0.0
+            if settings.patience and progress.waiting >= settings.patience:
+                break
 
-        A frozen encoder leaves room for the whole effective batch at once, which the CCC loss needs to mean
-        anything (PAPER decision 21).
+    def _title(self) -> str:
+        return f"Training {'+'.join(self.model.card.modalities)} for {self.model.card.task}"
+
+    def _balanced(self, epoch: int) -> bool:
+        return self.settings.sampling == "balanced" or epoch > self.settings.epochs
+
+    def _batches(self, epoch: int) -> list[list[Utterance]]:
+        return epoch_batches(self.examples.train, self.settings.effective_batch, self.seed, epoch, self._balanced(epoch))
+
+    def _enter(self, epoch: int) -> None:
+        """The second stage begins from the best of the first, and leaves the encoder alone."""
+        second = epoch > self.settings.epochs
+        for group in self.optimiser.param_groups:
+            for parameter in group["params"]:
+                parameter.requires_grad_(not (second and group["name"] == "encoder"))
+        if epoch == self.settings.epochs + 1 and self.progress.batches == 0:
+            self.model.put_back(self.best)
+
+    def _set_rates(self, epoch: int, number: int, batches: int) -> None:
+        """Each stage has a schedule of its own."""
+        first = epoch <= self.settings.epochs
+        done, epochs = (
+            (epoch - 1, self.settings.epochs) if first else (epoch - 1 - self.settings.epochs, self.settings.balanced_epochs)
+        )
+        factor = rate(done * batches + number, epochs * batches, self.settings)
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["full"] * factor
+
+    # -- one step
+
+    def update(self, batch: Sequence[Utterance]) -> float:
+        """One optimiser step over the effective batch, in micro-batches and over all processes; returns its loss.
+
+        A frozen encoder leaves room for the whole effective batch at once. Micro-batches hold clips of like length.
         """
         size = self.settings.effective_batch if self.settings.train == "none" else self.settings.micro_batch
-        total = 0.0
-        for start in range(0, len(batch), size):
-            part = batch[start : start + size]
-            with self._precision():
-                out = self.model(frames_of(self.sources, [u.id for u in part], self.device, self.random))
-            loss = self._loss(out, part, weights) * (len(part) / len(batch))
-            loss.backward()
-            total += loss.item()
+        if len(batch) > size:
+            batch = sorted(batch, key=lambda u: next(iter(self.sources.values())).length(u.id))
+        share = distributed.mine(batch)
+        parts = [share[start : start + size] for start in range(0, len(share), size)]
+        self.model.train()
+        if self.objective.additive or (len(batch) <= size and distributed.world() == 1):
+            loss = self._part_by_part(parts, len(batch))
+        else:
+            loss = self._as_one(parts, len(batch))
         penalty = self.model.penalty()
         if penalty.requires_grad:
-            penalty.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimiser.step()
+            self.scaler.scale(penalty / distributed.world()).backward()
+        distributed.sum_gradients(self.parameters)
+        self.scaler.unscale_(self.optimiser)
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
         self.optimiser.zero_grad()
-        self.schedule.step()
-        self.step += 1
-        return total
+        self.progress.step += 1
+        return loss
 
-    def _loss(self, out: Tensor, batch: Sequence[Utterance], weights: Tensor | None) -> Tensor:
-        card, settings = self.model.card, self.settings
-        wanted = torch.tensor([target(u, card.task, card.outputs) for u in batch], device=self.device)
-        if card.task == "attributes":
-            return losses.ccc_loss(out, wanted.float())
-        gamma = settings.focal_gamma if settings.loss == "focal" else 0.0
-        return losses.focal(out, wanted[:, 0].long(), weights, gamma, settings.label_smoothing)
+    def _part_by_part(self, parts: Sequence[Sequence[Utterance]], size: int) -> float:
+        """A mean over clips: each micro-batch sends back its share."""
+        total = torch.zeros((), device=self.device)
+        for number, part in enumerate(parts):
+            out, wanted = self._forward(part, number)
+            loss = self._loss(out, wanted, size)
+            self.scaler.scale(loss).backward()
+            total += loss.detach()
+        return distributed.sum_(total).item()
 
-    def _precision(self) -> Any:
-        """Autocast where asked, or where the device is made for it (paper 5.2)."""
-        mixed = self.settings.precision == "bfloat16" or (self.settings.precision == "auto" and self.device.type == "cuda")
-        return torch.autocast(self.device.type, torch.bfloat16) if mixed else nullcontext()
+    def _as_one(self, parts: Sequence[Sequence[Utterance]], size: int) -> float:
+        """A loss over the whole effective batch, as the CCC is (decision 21), in the memory of a micro-batch.
 
+        Outputs come first, without gradients; the loss is taken over all of them; then each micro-batch runs
+        again and sends back its own rows of the gradient (as in Gao et al. 2021, https://arxiv.org/abs/2101.06983).
+        """
+        width = self.model.target_mean.numel()
+        with torch.no_grad():
+            pairs = [self._forward(part, number) for number, part in enumerate(parts)]
+        rows = [torch.cat([torch.zeros(0, width, device=self.device), *(pair[i] for pair in pairs)]) for i in (0, 1)]
+        out, wanted = (distributed.gather(one, size) for one in rows)
+        out.requires_grad_()
+        loss = self._loss(out, wanted, size)
+        gradient = torch.autograd.grad(loss, out)[0][distributed.rank() :: distributed.world()]
+        start = 0
+        for number, part in enumerate(parts):
+            again, _ = self._forward(part, number)
+            self.scaler.scale((again * gradient[start : start + len(part)]).sum()).backward()
+            start += len(part)
+        return loss.item()
 
-def parameter_groups(model: EmotionModel, settings: AudioSettings | TextSettings) -> list[dict[str, Any]]:
-    """Encoder, pooling and head, each an AdamW group of its own (paper 5.2; PAPER decision 2)."""
-    groups: dict[str, list[Any]] = {"encoder": [], "pooling": [], "head": []}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            part = "head" if name.startswith("head.") else "encoder" if ".encoder." in name else "pooling"
-            groups[part].append(parameter)
-    head_rate = settings.head_learning_rate or settings.learning_rate
-    rates = {"encoder": settings.learning_rate, "pooling": head_rate, "head": head_rate}
-    return [{"params": parameters, "lr": rates[part], "name": part} for part, parameters in groups.items() if parameters]
+    def _forward(self, part: Sequence[Utterance], number: int) -> tuple[Tensor, Tensor]:
+        """Outputs and targets of one micro-batch (B, outputs); the same again for the same step and `number`."""
+        random = Random(f"step {self.seed} {self.progress.step} {distributed.rank()} {number}")
+        torch.manual_seed(random.getrandbits(63))
+        wanted = self.objective.targets(part).to(self.device)
+        mix = Mixup(len(part), self.settings.mixup) if self.settings.mixup else None
+        with torch.autocast(self.device.type, self.mixed) if self.mixed else nullcontext():
+            out = self.model(frames_of(self.sources, [u.id for u in part], self.device, random), mix)
+        return out.float(), mix(wanted) if mix else wanted
 
+    def _loss(self, out: Tensor, wanted: Tensor, size: int) -> Tensor:
+        return self.objective.loss(out, wanted, size, balanced=self._balanced(self.progress.epoch))
 
-def rate(step: int, total: int, settings: AudioSettings | TextSettings) -> float:
-    """Factor on the learning rate at a step: linear warm-up, then constant, linear or cosine.
+    # -- looking at dev, and keeping
 
-    >>> [round(rate(step, 10, AudioSettings(warmup=0.2)), 2) for step in (0, 1, 2, 6)]
-    [0.5, 1.0, 1.0, 0.5]
-    """
-    warm = max(1, math.ceil(total * settings.warmup))
-    if step < warm and settings.warmup:
-        return (step + 1) / warm
-    done = min(1.0, (step - warm) / max(1, total - warm))
-    return {"none": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}[settings.decay]
+    def evaluate(self) -> None:
+        """Score dev, keep the state if it is the best, and write the log."""
+        progress = self.progress
+        loss = progress.loss / progress.batches
+        score = dev_score(self.model, self.sources, self.examples.dev) if self.examples.dev else -loss
+        better = progress.best is None or score > progress.best or not self.examples.dev
+        progress.waiting = 0 if better else progress.waiting + 1
+        if better:
+            progress.best = score
+            self.best = {name: value.to("cpu", copy=True) for name, value in self.model.learnt().items()}  # leaves a GPU free
+        row = {"epoch": progress.epoch, "step": progress.step, "loss": loss, "score": score, "seconds": progress.seconds}
+        progress.log.append(row)
+        if distributed.leads():
+            write_jsonl(self.folder / "log.jsonl", progress.log)
+            if self.settings.tensorboard:
+                write_tensorboard(self.folder, row)
+
+    def _due(self, saved: float) -> bool:
+        """Whether it is time for a checkpoint, which only the leader writes."""
+        return distributed.leads() and time.monotonic() - saved >= 60 * self.settings.checkpoint_minutes
+
+    def checkpoint(self) -> None:
+        """Write the whole state."""
+        moments = {i: self.optimiser.state[p] for i, p in enumerate(self.parameters) if p in self.optimiser.state}
+        weights = self.model.learnt()
+        checkpoints.write(self.folder, State(self.about, self.progress, weights, self.best, moments, self.scaler.state_dict()))
+
+    def resume(self) -> None:
+        """Go on from the last checkpoint, if this very training left one."""
+        state = checkpoints.read(self.folder, self.about)
+        if state is None:
+            return
+        self.progress = state.progress
+        self.model.put_back(state.weights)
+        self.best = dict(state.best)
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": dict(state.optimiser), "param_groups": groups})
+        self.scaler.load_state_dict(dict(state.scaler))
 
 
 def dev_score(model: EmotionModel, sources: Mapping[str, Source], utterances: Sequence[Utterance]) -> float:
-    """Macro-F1, or mean CCC, over the whole of `utterances` (not per batch; see docs/paper.md, decision 21)."""
+    """Macro-F1, or mean CCC, over the whole of `utterances` (not per batch; see docs/paper.md, decision 21).
+
+    Every process predicts its share; each clip counts once.
+    """
     card = model.card
-    found = {p.id: p for p in predict(model, sources, [u.id for u in utterances], "dev")}
+    ids = [u.id for u in utterances]
+    found = {p.id: list(p.scores.values()) for p in predict(model, sources, distributed.mine(ids), "dev")}
+    mine = torch.tensor([found[id] for id in distributed.mine(ids)], dtype=torch.float64, device=model.target_mean.device)
+    scores = distributed.gather(mine.reshape(-1, len(card.outputs)), len(ids)).cpu().numpy()
     if card.task == "emotions":
         gold = [str(u.emotion) for u in utterances]
-        return metrics.macro_f1(gold, [found[u.id].label for u in utterances], card.outputs)
+        return metrics.macro_f1(gold, [card.outputs[i] for i in scores.argmax(1)], card.outputs)
     values = []
-    for name in card.outputs:
-        known = [u for u in utterances if name in u.attributes]
-        values.append(metrics.ccc([u.attributes[name] for u in known], [found[u.id].scores[name] for u in known]))
+    for column, name in enumerate(card.outputs):
+        known = [row for row, u in enumerate(utterances) if name in u.attributes]
+        values.append(metrics.ccc([utterances[row].attributes[name] for row in known], scores[known, column]))
     return sum(values) / len(values)
 
 
-def _weights(model: EmotionModel, utterances: Sequence[Utterance], settings: AudioSettings | TextSettings) -> Tensor | None:
-    if model.card.task != "emotions" or settings.class_weights == "none":
-        return None
-    return losses.class_weights([sum(u.emotion == label for u in utterances) for label in model.card.outputs])
+def write_tensorboard(folder: Path, row: Mapping[str, float]) -> None:
+    """One evaluation as TensorBoard reads it.
 
-
-def _fit_targets(model: EmotionModel, utterances: Sequence[Utterance]) -> None:
-    """Training mean and deviation of each attribute, which the model's output is put back by."""
-    if model.card.task == "attributes":
-        values = torch.tensor([target(u, "attributes", model.card.outputs) for u in utterances], dtype=torch.float64)
-        mean = values.nanmean(0)
-        model.target_mean.copy_(mean)
-        model.target_deviation.copy_((values - mean).square().nanmean(0).sqrt().clamp_min(1e-6))
-
-
-def _fit_scales(model: EmotionModel, sources: Mapping[str, Source], ids: Sequence[str]) -> None:
-    """Mean and deviation of every layer and dimension over the training frames, in float64, one batch at a time."""
-    for modality, body in model.bodies.items():
-        scale = body.scale
-        if not model.card.settings_of(modality).scale_frames or not isinstance(scale, Scale):
-            continue
-        count = 0
-        total = square = torch.zeros((), dtype=torch.float64)
-        for start in range(0, len(ids), 32):
-            with torch.no_grad():
-                frames, mask = sources[modality](ids[start : start + 32])
-            real = frames.transpose(1, 2)[mask].double()
-            count += len(real)
-            total, square = total + real.sum(0), square + real.square().sum(0)
-        mean = total / count
-        deviation = (square / count - mean.square()).clamp_min(0).sqrt()
-        scale.fit(mean.float().unsqueeze(1), deviation.float().unsqueeze(1))
-
-
-def _fit_pooled_scales(model: EmotionModel, sources: Mapping[str, Source], ids: Sequence[str]) -> None:
-    """Mean and deviation of pooled vectors over the training clips, as the untrained pooling gives them."""
-    for modality, body in model.bodies.items():
-        scale = body.pooled_scale
-        if not model.card.settings_of(modality).scale_pooled or not isinstance(scale, Scale):
-            continue
-        with torch.no_grad():
-            batches = (ids[start : start + 32] for start in range(0, len(ids), 32))
-            device = model.target_mean.device
-            pooled = torch.cat([body(*frames_of({modality: sources[modality]}, part, device)[modality]) for part in batches])
-        scale.fit(pooled.mean(0), pooled.std(0, correction=0))
+    Raises:
+        MissingExtra: TensorBoard is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise MissingExtra("TensorBoard", "tensorboard") from None
+    with SummaryWriter(str(folder / "tensorboard")) as writer:
+        for name in ("loss", "score"):
+            writer.add_scalar(name, row[name], int(row["step"]))

@@ -13,21 +13,27 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"errors"},
     {"types"},
-    {"settings", "registry", "storage", "progress"},
+    {"settings", "registry", "storage", "distributed"},
+    {"progress"},
     {"config", "ctranslate2"},
-    {"runs", "offline", "containers", "pretrained"},
-    {"prompts"},
+    {"runs", "offline", "containers"},
+    {"conversion", "trainable"},
+    {"pretrained"},
+    {"prompts", "devserver"},
     {"answers"},
-    {"audio", "corpora", "judges", "splits", "metrics", "losses", "layers", "refine"},
-    {"encoders", "ledger", "perturbations"},
-    {"manifest", "cues", "cache", "transcripts", "models", "fusion", "judging", "compare"},
-    {"inference", "aligned"},
-    {"features", "evaluation"},
+    {"costs", "ledger"},
+    {"audio", "corpora", "judges", "splits", "metrics", "losses", "layers", "refine", "batches", "checkpoints", "optimisation"},
+    {"encoders", "perturbations"},
+    {"manifest", "cues", "cache", "transcripts", "models", "fusion", "judging", "compare", "tiny_checkpoints", "miniature"},
+    {"inference", "aligned", "objective", "fusing", "handover"},
+    {"features", "evaluation", "scaling"},
     {"tables", "figures", "judged"},
-    {"narrative", "exhibits"},
+    {"narrative", "exhibits", "contrast"},
     {"training", "stages"},
-    {"pipeline", "report", "catalogue", "display", "modelling", "preflight"},
+    {"pipeline", "report", "catalogue", "display", "modelling", "planning", "preflight"},
+    {"consult"},
     {"experiment"},
+    {"tiny", "ablation", "ensemble", "output"},
     {"cli"},
 ]
 """A module imports from its own folder and from layers above it in this list, never from the same layer or below."""
@@ -82,6 +88,8 @@ def test_nothing_unpickles(path):
             names = {alias.name for alias in node.names} | {getattr(node, "module", None)}
             assert not names & {"pickle", "joblib", "dill", "cloudpickle", "shelve"}
         if isinstance(node, ast.Call) and ast.unparse(node.func) in {"torch.load", "pd.read_pickle", "np.load"}:
+            if path.name == "conversion.py" and "weights_only=True" in ast.unparse(node):
+                continue  # in a child process; see its docstring
             pytest.fail(f"{ast.unparse(node.func)} can run code from a file")
         if isinstance(node, ast.keyword) and node.arg == "trust_remote_code":
             assert isinstance(node.value, ast.Constant) and node.value.value is False

@@ -194,9 +194,9 @@ def test_the_example_encoder():
     assert mask.sum(1).tolist() == [4, 13]
     alone, _ = encoder.encode([clips["a"]])
     assert torch.equal(alone[0], frames[0, :, :4])
-    encoder.freeze("none")
+    encoder.prepare(AudioSettings(train="none"))
     with pytest.raises(ConfigError, match="cannot learn"):
-        encoder.freeze("all")
+        encoder.prepare(AudioSettings(train="all"))
 
 
 def test_the_example_judge(tmp_path, monkeypatch):

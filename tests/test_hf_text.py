@@ -1,11 +1,14 @@
+import json
+
 import pytest
+import sentencepiece
 import torch
 
 from emojudge import offline
+from emojudge import tiny_checkpoints as tiny
 from emojudge.encoders import hf_text
 from emojudge.errors import MissingWeights
 from emojudge.settings import TextSettings
-from tests import tiny
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +64,24 @@ def test_packaged_sentence_encoders_know_what_sentences_mean(name, size, layers)
     near, far = float(pooled[0] @ pooled[1]), float(pooled[0] @ pooled[2])
     assert near > far + 0.25
     assert offline.cache_folder().exists()
+
+
+def test_a_sentencepiece_model_is_a_tokenizer(tmp_path):
+    """As microsoft/deberta-v3-large has it: spm.model, and no tokenizer.json."""
+    folder = tiny.tiny_deberta(tmp_path)
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": False, "vocab_type": "spm"}))
+    pieces = {"pad": "[PAD]", "bos": "[CLS]", "eos": "[SEP]", "unk": "[UNK]"}
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(tiny.SENTENCES),
+        model_prefix=str(folder / "spm"),
+        vocab_size=40,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        **{f"{name}_id": number for number, name in enumerate(pieces)},
+        **{f"{name}_piece": piece for name, piece in pieces.items()},
+    )
+    encoder = hf_text.open(str(folder), TextSettings())
+    ids = encoder.tokenizer(tiny.SENTENCES[0])["input_ids"]
+    assert encoder.tokenizer.convert_ids_to_tokens(ids)[:3] == ["[CLS]", "▁", "K"]
+    assert encoder.encode(tiny.SENTENCES)[0].isfinite().all()

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from emojudge.answers import Reply
+from emojudge.costs import estimate
 from emojudge.errors import ConfigError, ConsentError, DataError, JudgeError, UnknownName
-from emojudge.judging import SHARD, choose, estimate, judge, margin, open_judge, prompts
+from emojudge.judging import SHARD, choose, judge, margin, open_judge, prompts
 from emojudge.ledger import Ledger
 from emojudge.prompts import build
 from emojudge.registry import names

@@ -1,7 +1,17 @@
 import torch
 
 from emojudge.inference import moments
-from emojudge.layers import AttentiveStatistics, LayerConcat, LayerSum, MeanStatistics, MeanToken, ResidualHead, Scale
+from emojudge.layers import (
+    AttentiveStatistics,
+    Hide,
+    LayerConcat,
+    LayerSum,
+    MeanStatistics,
+    MeanToken,
+    Mixup,
+    ResidualHead,
+    Scale,
+)
 
 
 def test_padding_changes_no_pooled_vector():
@@ -69,3 +79,21 @@ def test_two_moment_frames_pool_as_all_frames_do():
     pooled = MeanStatistics(12)(LayerConcat()(frames.unsqueeze(0)), both)
     two = torch.from_numpy(moments(frames.numpy())).unsqueeze(0)
     assert torch.allclose(MeanStatistics(12)(LayerConcat()(two), both[:, :2]), pooled, atol=1e-5)
+
+
+def test_hidden_stretches_are_whole_and_cover_their_share():
+    torch.manual_seed(0)
+    frames = Hide(0.3, 0.2)(torch.ones(20, 2, 400, 100))
+    assert torch.equal(frames[:, 0], frames[:, 1]), "every layer of a clip is hidden alike"
+    time, channels = frames.amax(3)[:, 0] == 0, frames.amax(2)[:, 0] == 0
+    assert abs(time.float().mean() - 0.3) < 0.02 and abs(channels.float().mean() - 0.2) < 0.03
+    inner = "".join("x" if hidden else "." for hidden in time[0].tolist()).strip("x").split(".")
+    assert all(len(stretch) >= Hide.STRETCH for stretch in inner if stretch)
+
+
+def test_mixup_mixes_vectors_and_targets_alike():
+    torch.manual_seed(0)
+    mix, rows = Mixup(6, 0.4), torch.eye(6)
+    mixed = mix(rows)
+    assert torch.equal(mixed, mix(rows)) and torch.allclose(mixed.sum(1), torch.ones(6))
+    assert torch.allclose(mixed.diagonal()[mix.partner != torch.arange(6)], mix.share[mix.partner != torch.arange(6), 0])

@@ -126,6 +126,33 @@ def test_a_newer_ledger_is_refused_and_an_empty_file_is_fine(tmp_path):
         Ledger(tmp_path / "l")
 
 
+def test_a_ledger_of_the_first_version_is_brought_up_to_date(tmp_path):
+    base = sqlite3.connect(tmp_path / "l")
+    base.executescript(f"{MIGRATIONS[0]} PRAGMA user_version = 1;")
+    base.execute("INSERT INTO requests VALUES ('k', 'a', 'test', 'p', 'Sad', 'Sad, Happy', 0.3, 'stated', 0, 1.0)")
+    base.execute("INSERT INTO answers VALUES ('k', 'ok', 'Happy', 0.9, '{}', '', 'm', 100, 20, 1.0, '', 2.0)")
+    base.commit()
+    base.close()
+    with Ledger(tmp_path / "l") as ledger:
+        assert ledger.find("k").label == "Happy" and ledger.under_way() == []
+        assert ledger.used() == [("test", 0, 100, 20)]
+
+
+def test_a_batch_is_there_until_it_is_closed(tmp_path):
+    with Ledger(tmp_path / "l") as ledger:
+        key = fill(ledger)
+        batch = ledger.begin_batch("test", "http://here", [key], 50, now=7.0)
+        ledger.mark_batch(batch, "creating")
+    with Ledger(tmp_path / "l") as ledger:
+        assert ledger.open_batches("other", "http://here") == ledger.open_batches("test", "http://there") == []
+        assert ledger.open_batches("test", "http://here") == [batch]
+        ledger.mark_batch(batch, "in_progress", batch_id="b1")
+        assert [(b["id"], b["status"], b["requests"]) for b in ledger.under_way()] == [("b1", "in_progress", 1)]
+        assert ledger.used() == [("test", 1, 100, 20)]
+        ledger.mark_batch(batch, "completed", closed=True)
+        assert ledger.open_batches("test", "http://here") == ledger.under_way() == []
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     tmp_path.chmod(0o500)

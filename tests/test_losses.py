@@ -9,15 +9,23 @@ from emojudge.metrics import ccc
 def test_focal_with_gamma_zero_is_weighted_cross_entropy():
     logits, target = torch.randn(20, 4), torch.randint(4, (20,))
     weights = torch.tensor([0.5, 1.0, 2.0, 0.5])
-    ours = focal(logits, target, weights, gamma=0.0)
-    theirs = functional.cross_entropy(logits, target, weight=weights, reduction="none").mean()
-    assert torch.allclose(ours, theirs)
-    smooth = focal(logits, target, gamma=0.0, smoothing=0.1)
-    assert torch.allclose(smooth, functional.cross_entropy(logits, target, label_smoothing=0.1))
+    wanted = functional.one_hot(target, 4).float()
+    ours = focal(logits, wanted, weights, gamma=0.0)
+    assert torch.allclose(ours, functional.cross_entropy(logits, target, weight=weights, reduction="none"))
+    smooth = focal(logits, wanted, weights, gamma=0.0, smoothing=0.1)
+    theirs = functional.cross_entropy(logits, target, weight=weights, label_smoothing=0.1, reduction="none")
+    assert torch.allclose(smooth, theirs)
+
+
+def test_shares_of_votes_are_soft_targets_and_weigh_the_clip():
+    logits, votes = torch.randn(20, 4), torch.rand(20, 4).softmax(1)
+    assert torch.allclose(focal(logits, votes, gamma=0.0), functional.cross_entropy(logits, votes, reduction="none"))
+    assert torch.allclose(focal(logits, votes / 2), focal(logits, votes) / 2)
+    assert focal(logits, torch.zeros(20, 4)).abs().sum() == 0
 
 
 def test_focal_looks_away_from_easy_clips():
-    target = torch.tensor([0])
+    target = torch.tensor([[1.0, 0.0]])
     easy, hard = torch.tensor([[4.0, 0.0]]), torch.tensor([[-4.0, 0.0]])
     ratio = focal(easy, target, gamma=2.0) / focal(easy, target, gamma=0.0)
     assert ratio < 0.001 < 0.9 < focal(hard, target, gamma=2.0) / focal(hard, target, gamma=0.0)

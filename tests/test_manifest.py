@@ -49,6 +49,18 @@ def test_speaker_splits_and_limit(tmp_path):
     assert manifest.read(settings(tmp_path, *rows(60), splits="speaker", limit=2)) == found
 
 
+def test_dev2_is_a_balanced_part_of_dev_held_out(tmp_path):
+    before = {item.id: item for item in manifest.read(settings(tmp_path, *rows(60)))}
+    found = manifest.read(chosen := settings(tmp_path, *rows(60), dev2=3))
+    moved = [item for item in found if item.split == "dev2"]
+    assert Counter(item.emotion for item in moved) == {"Sad": 3, "Happy": 3}
+    assert all(before[item.id].split == "dev" for item in moved)
+    assert all(before[item.id] == item for item in found if item not in moved)
+    assert "data.dev2 leaves 7 clips of Sad in dev." in manifest.check(found, chosen).warnings
+    with pytest.raises(DataError, match="draw fewer"):
+        manifest.read(settings(tmp_path, *rows(60), dev2=11))
+
+
 def test_what_stops_reading(tmp_path):
     with pytest.raises(DataError, match=r"data\.root=FOLDER"):
         manifest.read(DataSettings(corpus="ravdess"))

@@ -102,9 +102,9 @@ def test_a_folder_is_built_once_and_whole(monkeypatch, tmp_path):
         raise ModelError("no")
 
     with pytest.raises(ModelError):
-        offline._kept("a", fails)
+        offline.kept("a", fails)
     assert list(tmp_path.iterdir()) == []
-    assert offline._kept("a", build) == offline._kept("a", build) == tmp_path / "a"
+    assert offline.kept("a", build) == offline.kept("a", build) == tmp_path / "a"
     assert len(calls) == 1 and [p.name for p in tmp_path.iterdir()] == ["a"]
 
 

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -7,8 +8,9 @@ import torch
 from emojudge.errors import ModelError
 from emojudge.inference import pad, predict
 from emojudge.models import EmotionModel, ModelCard, load
+from emojudge.optimisation import parameter_groups, rate
 from emojudge.settings import AudioSettings, TextSettings
-from emojudge.training import Examples, dev_score, parameter_groups, rate, train
+from emojudge.training import Examples, Training, dev_score, train
 from emojudge.types import ATTRIBUTES
 from tests.made_up import LABELS, MadeUpEncoder, TableSource, utterances
 
@@ -133,3 +135,50 @@ def test_pad_masks_exactly_what_it_added():
     frames, mask = pad([TableSource(utterances(3)).frames[i] for i in "012"])
     assert frames.shape == (3, 2, 5, 6) and mask.sum(1).tolist() == [3, 4, 5]
     assert frames[0, :, 3:].abs().sum() == 0
+
+
+@pytest.mark.parametrize("task", ["emotions", "attributes"])
+def test_micro_batches_send_back_what_the_whole_batch_would(tmp_path, task):
+    """Also for the CCC, which is no mean over clips (decision 21)."""
+    weights = []
+    for micro in (4, 12):
+        settings = {"train": "all", "dropout": 0.0, "epochs": 1, "effective_batch": 12, "micro_batch": micro}
+        model, *_ = trained(tmp_path / str(micro), card(task, **settings), utterances(60))
+        weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+    assert torch.allclose(*weights, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_mixed_precision_learns_what_float32_learns(tmp_path, precision):
+    _, _, best = trained(tmp_path, card(precision=precision), utterances(200))
+    assert best > 0.9
+
+
+def test_auxiliary_tasks_share_the_head_and_stay_out_of_the_predictions(tmp_path):
+    rows = [replace(u, gender=("female", "male")[int(u.id) % 2]) for u in utterances(100)]
+    about = card(auxiliary={"attributes": 0.5, "gender": 0.1}, epochs=3)
+    about = replace(about, auxiliary={"attributes": ATTRIBUTES, "gender": ("female", "male")})
+    model, sources, _ = trained(tmp_path, about, rows)
+    assert model.head.output.out_features == 3 + 3 + 2
+    loaded = load(tmp_path, {"audio": MadeUpEncoder()})
+    [one] = predict(loaded, sources, ["0"], "audio")
+    assert set(one.scores) == set(LABELS) and math.isclose(sum(one.scores.values()), 1.0)
+    assert loaded.target_mean[3:6].min() > 1 and loaded.target_mean[:3].abs().sum() == 0
+
+
+def test_the_second_stage_leaves_the_encoder_alone(tmp_path):
+    model, states = EmotionModel(card(train="all", epochs=1, balanced_epochs=2), {"audio": torch.nn.Linear(6, 6)}), []
+    rows = utterances(60)
+    training = Training(model, {"audio": TableSource(rows)}, Examples(split(rows, "train"), split(rows, "dev")), tmp_path, 0)
+    for epoch in (1, 2):
+        training._enter(epoch)
+        learns = {group["name"]: group["params"][0].requires_grad for group in training.optimiser.param_groups}
+        states.append(learns)
+    assert states == [{"encoder": True, "pooling": True, "head": True}, {"encoder": False, "pooling": True, "head": True}]
+    assert training._balanced(2) and not training._balanced(1)
+
+
+def test_tensorboard_gets_the_log(tmp_path):
+    pytest.importorskip("tensorboard")
+    trained(tmp_path, card(epochs=1, tensorboard=True), utterances(40))
+    assert list((tmp_path / "tensorboard").glob("events.*"))

@@ -3,10 +3,10 @@ import pytest
 import torch
 
 from emojudge import audio, offline
+from emojudge import tiny_checkpoints as tiny
 from emojudge.encoders import whisper
 from emojudge.errors import MissingWeights
 from emojudge.settings import AudioSettings
-from tests import tiny
 
 GENERATOR = np.random.default_rng(1)
 

@@ -22,7 +22,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from emojudge import pretrained
+from emojudge import pretrained, trainable
 from emojudge.audio import SAMPLE_RATE
 from emojudge.errors import ModelError
 from emojudge.settings import AudioSettings
@@ -70,11 +70,19 @@ class SpeechEncoder:
             )
         self.module = module
         self.module.config.layerdrop = 0.0
-        self.blocks = module.encoder.layers
-        self.chosen = pretrained.chosen(settings.layers, len(self.blocks))
+        self.chosen = pretrained.chosen(settings.layers, len(module.encoder.layers))
+        self.blocks = self._cut()
         self.size, self.layers = int(module.config.hidden_size), len(self.chosen)
         self.shortest = receptive_field(module.config.conv_kernel, module.config.conv_stride)
         self.max_samples = int(settings.max_seconds * SAMPLE_RATE)
+
+    def _cut(self) -> nn.ModuleList:
+        """The blocks up to the highest chosen layer; those above are let go, with the norm behind the very last."""
+        encoder, highest = self.module.encoder, max(self.chosen)
+        if highest < len(encoder.layers) and self.module.config.do_stable_layer_norm:
+            encoder.layer_norm = nn.Identity()
+        encoder.layers = encoder.layers[: max(1, highest)]  # the first one's input is layer 0
+        return encoder.layers
 
     @cached_property
     def fingerprint(self) -> str:
@@ -83,9 +91,12 @@ class SpeechEncoder:
         about = {"encoder": "hf_speech", "mode": 1, "layers": self.chosen, "max_samples": self.max_samples, "config": config}
         return pretrained.fingerprint(self.module, about)
 
-    def freeze(self, train: str) -> None:
-        """Let "none", "top:K" blocks or "all" learn; the convolutions never do (paper 4.1; decision 2)."""
-        pretrained.freeze(self.module, self.blocks, train, (self.module.feature_extractor,))
+    def prepare(self, settings: AudioSettings) -> None:
+        """Let as much learn as `settings.train` says; the convolutions never do (paper 4.1; decision 2)."""
+        run, unread = self.blocks[: max(self.chosen)], self.blocks[max(self.chosen) :]
+        trainable.prepare(self.module, [*run], settings, (self.module.feature_extractor, *unread))
+        if hasattr(self.module, "masked_spec_embed"):  # of pretraining, never read
+            self.module.masked_spec_embed.requires_grad_(False)
 
     def encode(self, batch: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
         """Hidden states of clips of any lengths; alone or in a batch, a clip gets the same.
@@ -113,7 +124,8 @@ class SpeechEncoder:
         module = self.module
         wave = torch.as_tensor(samples[: self.max_samples], dtype=module.dtype, device=module.device)
         wave = functional.pad(wave, (0, max(0, self.shortest - len(wave))))
-        return module.feature_extractor(wave[None])[0].T
+        with torch.no_grad():  # transformers would keep its activations for gradients, though it never learns
+            return module.feature_extractor(wave[None])[0].T
 
     @contextmanager
     def _recorded(self) -> Iterator[list[torch.Tensor]]:

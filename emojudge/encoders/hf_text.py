@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from emojudge import offline, pretrained
+from emojudge import offline, pretrained, trainable
 from emojudge.errors import ModelError
 from emojudge.settings import TextSettings
 
@@ -61,8 +61,9 @@ class TextEncoder:
             raise ModelError(
                 f"{type(module).__name__} is no text encoder that is known here; take RoBERTa, DeBERTa, BERT or MPNet."
             )
-        self.blocks = self.module.encoder.layer
-        self.chosen = pretrained.chosen(settings.layers, len(self.blocks))
+        self.chosen = pretrained.chosen(settings.layers, len(self.module.encoder.layer))
+        self.blocks = self.module.encoder.layer[: max(1, *self.chosen)]
+        self.module.encoder.layer = self.blocks  # those above the highest chosen layer are let go
         self.size, self.layers = int(self.module.config.hidden_size), len(self.chosen)
         self.max_tokens = min(settings.max_tokens, self._positions())
 
@@ -80,9 +81,10 @@ class TextEncoder:
         about = {"encoder": "hf_text", "mode": 1, "layers": self.chosen, "max_tokens": self.max_tokens, "tokenizer": vocabulary}
         return pretrained.fingerprint(self.module, about)
 
-    def freeze(self, train: str) -> None:
-        """Let "none", "top:K" blocks or "all" learn."""
-        pretrained.freeze(self.module, self.blocks, train)
+    def prepare(self, settings: TextSettings) -> None:
+        """Let as much learn as `settings.train` says."""
+        run = self.blocks[: max(self.chosen)]
+        trainable.prepare(self.module, run, settings, self.blocks[len(run) :])
 
     def encode(self, batch: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Hidden states of texts; an empty text is its special tokens.

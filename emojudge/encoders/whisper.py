@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from emojudge import offline, pretrained
+from emojudge import offline, pretrained, trainable
 from emojudge.settings import AudioSettings
 
 HOP = 160
@@ -70,10 +70,12 @@ class WhisperEncoder:
         about = {"encoder": "whisper", "mode": "true length 1", "layers": self.chosen, "max_samples": self.max_samples}
         return pretrained.fingerprint(self.module, about)
 
-    def freeze(self, train: str) -> None:
-        """Let "none", "top:K" blocks or "all" learn; the convolutions and positions never do."""
-        front = (self.module.conv1, self.module.conv2, self.module.embed_positions)
-        pretrained.freeze(self.module, self.module.layers, train, front)
+    def prepare(self, settings: AudioSettings) -> None:
+        """Let as much learn as `settings.train` says; the convolutions, the positions and what is not run never do."""
+        model, highest = self.module, max(self.chosen)
+        unread = (*model.layers[highest:], model.layer_norm) if highest < len(model.layers) else ()
+        front = (model.conv1, model.conv2, model.embed_positions)
+        trainable.prepare(model, model.layers[:highest], settings, (*front, *unread))
 
     def encode(self, batch: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
         """Hidden states of clips of any lengths; alone or in a batch, a clip gets the same.

@@ -82,12 +82,10 @@ def build(
     seed = digest([version, settings.seed, words, voice, shown, list(labels)])
     order = random.Random(seed).sample(list(labels), len(labels))
     form = "word" if settings.confidence_from == "logprobs" else "json"
-    system = Template(template["system"]).substitute(threshold=f"{settings.threshold * 100:g}")
     return Prompt(
         id=utterance_id,
         messages=(
-            {"role": "system", "content": system.strip()},
-            *_examples(template, labels, form),
+            *_opening(settings.prompt, tuple(labels), form, settings.threshold),
             *_turn(template, form, (words, voice, shown), order, _boundary(seed, words)),
         ),
         schema=schema(order) if form == "json" else None,
@@ -154,16 +152,22 @@ def _turn(
     return [{"role": "user", "content": content} for content in (clip_text, data, question)]
 
 
-def _examples(template: Mapping[str, Any], labels: Sequence[str], form: str) -> list[Message]:
-    """Made-up clips with their answers, as far as they use allowed labels; the same for each request, so they cache."""
-    messages: list[Message] = []
+@cache
+def _opening(name: str, labels: tuple[str, ...], form: str, threshold: float) -> tuple[Message, ...]:
+    """The rules, and made-up clips with their answers as far as they use allowed labels.
+
+    The same for each request of a run: services cache it, and here it is in memory once, however many prompts there are.
+    """
+    template = _template(name)[0]
+    system = Template(template["system"]).substitute(threshold=f"{threshold * 100:g}")
+    messages: list[Message] = [{"role": "system", "content": system.strip()}]
     for number, example in enumerate(template.get("examples", ())):
         if {example["shown"], example["label"]} <= set(labels):
             clip = (example["transcript"], example["voice"].strip(), example["shown"])
             messages += _turn(template, form, clip, labels, digest(number)[:8])
             answer = example["label"] if form == "word" else _example_answer(example, labels)
             messages.append({"role": "assistant", "content": answer})
-    return messages
+    return tuple(messages)
 
 
 def _example_answer(example: Mapping[str, Any], labels: Sequence[str]) -> str:

@@ -33,6 +33,8 @@ class Config(Settings):
 
     name: str = "run"
     """The run folder is `runs/<name>` unless told otherwise."""
+    notice: str = ""
+    """A sentence that every table and report of the run must carry, beside the corpus's own."""
     tasks: tuple[Literal["emotions", "attributes"], ...] = ("emotions",)
     """Task 1 and Task 2 of the paper; each trains its own models."""
     modalities: tuple[Literal["audio", "text"], ...] = ("audio", "text")
@@ -41,6 +43,8 @@ class Config(Settings):
     """Late fusion of outputs (paper 4.5), or one joint head (decision 27)."""
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     """Each is a full training; tables give mean ± s.d. (decision 28)."""
+    ablations: dict[str, tuple[str, ...]] = Field({})
+    """For `emojudge ablate`: a name for each variant, and the changes that make it, as {plain = ["audio.residual=false"]}."""
     data: DataSettings = DataSettings()
     audio: AudioSettings = AudioSettings()
     text: TextSettings = TextSettings()
@@ -48,3 +52,13 @@ class Config(Settings):
     cues: CueSettings = CueSettings()
     judge: JudgeSettings = JudgeSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """What is trained."""
+        return ("early",) if self.fusion_method == "early" else self.modalities
+
+    @property
+    def unjudged(self) -> str:
+        """The system whose labels a judge is shown: the fusion, or the only model."""
+        return "fusion" if len(self.systems) > 1 else self.systems[0]

@@ -26,6 +26,8 @@ class DataSettings(Settings):
     """The corpus's own train/dev/test (paper 3.1), or a seeded speaker-disjoint draw."""
     split_shares: tuple[Positive, Positive, Positive] = (0.7, 0.15, 0.15)
     """Shares of train, dev, test in a speaker-disjoint draw (ours)."""
+    dev2: int | None = Field(None, ge=1)
+    """So many clips of each class are drawn from dev and held out as the split dev2 (paper 3.1: 295; decision 13)."""
     folds: Path | None = None
     """A JSON file {"folds": {name: [test speakers or ids]}}; every fold is trained and tested."""
     fold_dev_share: Share = 0.2

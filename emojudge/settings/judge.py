@@ -1,10 +1,15 @@
 """Whom the judge is asked about, how, and what it takes to change a label."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from emojudge.settings.base import Count, Positive, Settings, Share
+
+_MONEY = ("budget_dollars", "budget_tokens", "allow_unknown_price")
+
+DELIVERY = {"consent", "concurrency", "timeout", "batch_size", "queue_tokens", "poll_seconds", "deadline_hours", *_MONEY}
+"""Settings that change no answer."""
 
 
 class JudgeSettings(Settings):
@@ -26,6 +31,8 @@ class JudgeSettings(Settings):
     """With log-probabilities, whether a reason is asked for where the label would change, or for every clip (ours)."""
     speaker_cues: bool = False
     """Also tell the judge the speaker's gender (abstract's "speaker indicators"; decision 16)."""
+    api: Literal["chat", "responses"] = "chat"
+    """Which endpoint of the service: chat completions, which all servers have, or OpenAI's responses."""
     base_url: str | None = None
     """Of an OpenAI-compatible server; None is OpenAI's own."""
     consent: bool = False
@@ -34,6 +41,20 @@ class JudgeSettings(Settings):
     """Requests in flight."""
     timeout: Positive = 60.0
     """Seconds for one request."""
+    budget_dollars: Annotated[float, Field(ge=0)] | None = None
+    """Nothing is asked that might make a run folder's answers cost more; None is no limit (ours)."""
+    budget_tokens: Count | None = None
+    """The same in tokens, in and out; for the local judge too (ours)."""
+    allow_unknown_price: bool = False
+    """Must be true before a remote model is asked whose price is not in `emojudge/prices.toml` (ours)."""
+    batch_size: int = Field(50_000, ge=1, le=50_000)
+    """`openai_batch`: requests in one batch; the service takes 50,000 (ours)."""
+    queue_tokens: Count | None = None
+    """`openai_batch`: estimated tokens in batches under way; None finds the service's limit by trying (ours)."""
+    poll_seconds: Positive = 30.0
+    """`openai_batch`: how often to look, give or take a quarter (ours)."""
+    deadline_hours: Positive = 26.0
+    """`openai_batch`: give up waiting for a batch after this; a later run goes on waiting (ours; the service's window is 24)."""
     max_characters: Count = 2000
     """Transcripts are cut to this; the cut is recorded."""
     seed: int = 0

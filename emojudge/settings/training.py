@@ -113,7 +113,7 @@ class AudioSettings(TrainingSettings):
     @property
     def moments_suffice(self) -> bool:
         """Whether mean and deviation of a clip's frames are all that the model ever sees of it."""
-        return self.train == "none" and self.pooling == "mean_std" and self.layer_mix == "concat"
+        return not self.mask_time and self.train == "none" and self.pooling == "mean_std" and self.layer_mix == "concat"
 
 
 class TextSettings(TrainingSettings):
@@ -141,4 +141,4 @@ class TextSettings(TrainingSettings):
     @property
     def moments_suffice(self) -> bool:
         """Whether the mean of a text's tokens is all that the model ever sees of it."""
-        return self.train == "none" and self.pooling == "mean"
+        return not self.mask_time and self.train == "none" and self.pooling == "mean"

@@ -1,6 +1,7 @@
-"""Tiny checkpoints with random weights in the true format of the real ones, for tests without downloads."""
+"""Tiny checkpoints with random weights in the true format of the real ones, for trials and tests without downloads."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
@@ -10,8 +11,13 @@ SENTENCES = [
     "Dogs are sitting by the door!",
     "I can't believe that you did this, it is wonderful?",
 ]
-BLOCKS = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48}
-CONVOLUTIONS = {"conv_dim": (24, 24, 24), "conv_kernel": (10, 8, 8), "conv_stride": (5, 8, 8), "num_conv_pos_embeddings": 16}
+BLOCKS: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48}
+CONVOLUTIONS: dict[str, Any] = {
+    "conv_dim": (24, 24, 24),
+    "conv_kernel": (10, 8, 8),
+    "conv_stride": (5, 8, 8),
+    "num_conv_pos_embeddings": 16,
+}
 CONVOLUTIONS |= {"num_conv_pos_embedding_groups": 4}
 
 
@@ -40,8 +46,20 @@ def tiny_whisper(folder: str | Path) -> Path:
     """Whisper, encoder and decoder."""
     from transformers import WhisperConfig, WhisperForConditionalGeneration
 
-    sizes = {"d_model": 32, "encoder_layers": 3, "decoder_layers": 2, "encoder_attention_heads": 4, "decoder_attention_heads": 4}
-    tokens = {"vocab_size": 100, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 3}
+    sizes: dict[str, Any] = {
+        "d_model": 32,
+        "encoder_layers": 3,
+        "decoder_layers": 2,
+        "encoder_attention_heads": 4,
+        "decoder_attention_heads": 4,
+    }
+    tokens: dict[str, Any] = {
+        "vocab_size": 100,
+        "pad_token_id": 0,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "decoder_start_token_id": 3,
+    }
     config = WhisperConfig(
         **sizes, **tokens, encoder_ffn_dim=48, decoder_ffn_dim=48, suppress_tokens=None, begin_suppress_tokens=None
     )
@@ -62,7 +80,7 @@ def tiny_roberta(folder: str | Path) -> Path:
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
     names = {"bos_token": "<s>", "cls_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "sep_token": "</s>"}
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", mask_token="<mask>", **names).save_pretrained(folder)
-    size = {"vocab_size": tokenizer.get_vocab_size(), "max_position_embeddings": 34, "type_vocab_size": 1}
+    size: dict[str, Any] = {"vocab_size": tokenizer.get_vocab_size(), "max_position_embeddings": 34, "type_vocab_size": 1}
     return _save(RobertaModel(RobertaConfig(**BLOCKS, **size)), folder)
 
 
@@ -77,7 +95,12 @@ def tiny_deberta(folder: str | Path) -> Path:
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
     names = {"cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "unk_token": "[UNK]", "mask_token": "[MASK]"}
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
-    positions = {"relative_attention": True, "position_buckets": 16, "pos_att_type": ["p2c", "c2p"], "share_att_key": True}
+    positions: dict[str, Any] = {
+        "relative_attention": True,
+        "position_buckets": 16,
+        "pos_att_type": ["p2c", "c2p"],
+        "share_att_key": True,
+    }
     positions |= {
         "norm_rel_ebd": "layer_norm",
         "position_biased_input": False,
@@ -87,7 +110,44 @@ def tiny_deberta(folder: str | Path) -> Path:
     return _save(DebertaV2Model(DebertaV2Config(**BLOCKS, **positions, vocab_size=tokenizer.get_vocab_size())), folder)
 
 
-def _speech(large: bool) -> dict:
+def tiny_bert(folder: str | Path) -> Path:
+    """BERT, of which MiniLM is a small one, with a WordPiece tokenizer."""
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    names = {"cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "unk_token": "[UNK]", "mask_token": "[MASK]"}
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    specials = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"]
+    tokenizer.train_from_iterator(SENTENCES, trainers.WordPieceTrainer(special_tokens=specials, vocab_size=80))
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+    return _save(BertModel(BertConfig(**BLOCKS, vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=32)), folder)
+
+
+def tiny_mpnet(folder: str | Path) -> Path:
+    """MPNet, under BERT's tokenizer."""
+    from transformers import MPNetConfig, MPNetModel
+
+    tiny_bert(folder)
+    return _save(MPNetModel(MPNetConfig(**BLOCKS, vocab_size=80, max_position_embeddings=34, pad_token_id=0)), folder)
+
+
+def tiny_ecapa(folder: str | Path) -> Path:
+    """ECAPA-TDNN as SpeechBrain saves it: a pickle, with the pooling and embedding that nobody reads here."""
+    from emojudge.encoders.ecapa import Ecapa, Sizes
+
+    weights = Ecapa(Sizes(bands=80, width=32, chunk=4, squeezed=8, size=48)).state_dict()
+    weights |= {"asp_bn.norm.weight": torch.ones(96), "fc.conv.weight": torch.ones(16, 96, 1), "fc.conv.bias": torch.zeros(16)}
+    for number, (name, tensor) in enumerate(weights.items()):
+        if tensor.dtype.is_floating_point:
+            wave = torch.sin(torch.arange(tensor.numel(), dtype=torch.float64) * 1.7 + number)
+            weights[name] = (0.15 * wave + ("running_var" in name or "norm.weight" in name)).reshape(tensor.shape).float()
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    torch.save(weights, Path(folder) / "embedding_model.ckpt")
+    return Path(folder)
+
+
+def _speech(large: bool) -> dict[str, Any]:
     norm = (
         {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
         if large
@@ -96,7 +156,7 @@ def _speech(large: bool) -> dict:
     return {**BLOCKS, **CONVOLUTIONS, **norm, "vocab_size": 32}
 
 
-def _save(model: torch.nn.Module, folder: str | Path) -> Path:
+def _save(model: Any, folder: str | Path) -> Path:
     """Weights drawn large enough that layers differ, the same on every call; saved as safetensors."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
