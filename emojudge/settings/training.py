@@ -111,6 +111,8 @@ class AudioSettings(TrainingSettings):
     augment: tuple[str, ...] = ()
     """Changed copies of the training clips, as ("speed:0.9", "pitch:-3", "trim+noise:20"); see `emojudge/perturbations.py`
     for all (ours: none in the paper). A trained encoder hears one of a clip's copies each time, at random."""
+    average_copies: bool = False
+    """Predict the mean over a clip and its copies in `augment` (ours: the clip alone)."""
 
     @property
     def moments_suffice(self) -> bool:
