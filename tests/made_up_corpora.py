@@ -1,6 +1,7 @@
 """Miniatures of corpora in their true layouts: `mini_NAME(root)` writes one for the corpus NAME and returns its ids."""
 
 import csv
+import json
 import wave
 from pathlib import Path
 
@@ -24,6 +25,11 @@ def write_csv(path, rows):
         writer = csv.DictWriter(out, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
 
 
 def mini_ravdess(root):
@@ -79,6 +85,125 @@ def mini_msp_podcast(root):
     (root / "Transcripts").mkdir()
     (root / "Transcripts" / f"{ids[0]}.txt").write_text("oh wow\n", encoding="utf-8")
     return ids
+
+
+IEMOCAP_DIALOG = """% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]
+
+[6.2901 - 8.2357]\tSes01F_impro04_F000\tneu\t[2.5000, 2.5000, 2.5000]
+C-E2:\tNeutral;\t()
+C-E3:\tNeutral; Frustration;\t(hm; hm)
+C-E4:\tHappiness;\t()
+C-F1:\tAnger;\t()
+A-E3:\tval 3; act 2; dom  2;\t()
+A-F1:\tval 3; act 2; dom  1;\t()
+
+[10.0100 - 11.3925]\tSes01F_impro04_M003\texc\t[4.0000, 3.5000, 3.0000]
+C-E2:\tExcited;\t()
+
+[12.0000 - 13.0000]\tSes01F_impro04_M004\txxx\t[3.0000, 3.0000, 3.0000]
+"""
+
+
+def mini_iemocap(root):
+    session = root / "Session1"
+    ids = ["Ses01F_impro04_F000", "Ses01F_impro04_M003", "Ses01F_impro04_M004"]
+    for name in ids:
+        write_wav(session / "sentences" / "wav" / "Ses01F_impro04" / f"{name}.wav")
+    write(session / "dialog" / "EmoEvaluation" / "Ses01F_impro04.txt", IEMOCAP_DIALOG)
+    write(session / "dialog" / "EmoEvaluation" / "._Ses01F_impro04.txt", "\0")
+    said = f"{ids[0]} [006.2901-008.2357]: Excuse me.\nSes01F_impro04_MXX0 [8.3-8.9]: Mm.\n{ids[1]} [010.0100-011.3925]: Yeah!\n"
+    write(session / "dialog" / "transcriptions" / "Ses01F_impro04.txt", said)
+    return ids
+
+
+def mini_crema_d(root):
+    ids = ["1001_DFA_ANG_XX", "1064_IEO_HAP_HI", "1076_MTI_SAD_XX", "1091_WSI_NEU_XX"]
+    for name in ids:
+        write_wav(root / "AudioWAV" / f"{name}.wav")
+    counts = [(5, 5, 0, 0, 1, 1), (0, 0, 0, 9, 0, 0), (0, 0, 0, 0, 3, 7), (1, 0, 0, 0, 8, 0)]
+    heard = [dict(zip(["", *"ADFHNS", "fileName"], (f"10000{n}", *votes, ids[n]), strict=True)) for n, votes in enumerate(counts)]
+    seen = [{**row, "": row[""].replace("1", "2", 1), "A": 99} for row in heard]
+    write_csv(root / "processedResults" / "tabulatedVotes.csv", heard + seen)
+    winners = [
+        {"": n, "FileName": name, "VoiceVote": vote}
+        for n, (name, vote) in enumerate(zip(ids, ("A:D", "H", "S", "N"), strict=True))
+    ]
+    write_csv(root / "processedResults" / "summaryTable.csv", winners)
+    write_csv(root / "VideoDemographics.csv", [{"ActorID": name[:4], "Age": 30, "Sex": "Female"} for name in ids[1:]])
+    return ids
+
+
+def mini_nemo(root):
+    row = '{}.wav\t{}\tLubię „czytać" przed snem.\tlubię czytać przed snem\t        {}\tfemale\t27'
+    names = ["EB0_anger_1", "KD0_surprised_2"]
+    for name in names:
+        write_wav(root / "samples" / f"{name}.wav", rate=24000)
+    rows = [row.format(name, name.split("_")[1], name[:3]) for name in names]
+    write(root / "data.tsv", "\n".join(["file_id\temotion\traw_text\tnormalized_text\tspeaker_id\tgender\tage", *rows]))
+    return names
+
+
+def mini_emorynlp(root):
+    def line(number, speakers, emotion):
+        return {"utterance_id": f"{number}_u001", "speakers": speakers, "transcript": "Well!", "tokens": [], "emotion": emotion}
+
+    lines = {
+        "trn": line("s01_e01_c01", ["Monica Geller"], "Joyful"),
+        "dev": line("s01_e02_c01", ["Joey Tribbiani", "Ross Geller"], "Mad"),
+    }
+    lines["tst"] = line("s01_e03_c01", [], "Peaceful")
+    for short, item in lines.items():
+        scenes = [{"scene_id": item["utterance_id"][:-5], "utterances": [item]}]
+        episodes = {"episodes": [{"episode_id": item["utterance_id"][:7], "scenes": scenes}]}
+        write(root / "json" / f"emotion-detection-{short}.json", json.dumps(episodes))
+    return ["s01_e01_c01_u001", "s01_e02_c01_u001", "s01_e03_c01_u001"]
+
+
+IMPROV = """UTD-IMPROV-S01A-F01-P-FM01.avi; N; A:2.800000; V:3.000000; D:3.200000 ; N:4.400000;
+WORKER1; Neutral; Concerned,Other; A:2.000000; V:4.000000; D:2.000000; N:4.000000;
+WORKER2; Other-Confused; Neutral; A:2.000000; V:4.000000; D:2.000000; N:NaN;
+
+UTD-IMPROV-S20S-M06-T-FM05.avi; X; A:NaN; V:NaN; D:NaN ; N:NaN;
+WORKER1; Sad; Sad,Depressed; A:2.000000; V:4.000000; D:2.000000; N:4.000000;
+
+"""
+
+
+def mini_msp_improv(root):
+    write(root / "Evalution.txt", IMPROV)
+    write_wav(root / "session1" / "S01A" / "P" / "MSP-IMPROV-S01A-F01-P-FM01.wav")
+    write_wav(root / "session6" / "S20S" / "T" / "MSP-IMPROV-S20S-M06-T-FM05.wav")
+    return ["MSP-IMPROV-S01A-F01-P-FM01", "MSP-IMPROV-S20S-M06-T-FM05"]
+
+
+def mini_tess(root):
+    names = {"OAF_Pleasant_surprise": "OAF_back_ps", "OAF_neutral": "OA_bite_neutral", "YAF_angry": "YAF_germ_angry"}
+    for folder, name in names.items():
+        write_wav(root / folder / f"{name}.wav", rate=24414)
+        write_wav(root / "TESS Toronto emotional speech set data" / folder / f"{name}.wav", rate=24414)
+    return list(names.values())
+
+
+def mini_savee(root):
+    for name in ("DC/a01", "JK/sa15", "KL/su02"):
+        write_wav(root / "AudioData" / f"{name}.wav", rate=44100)
+    return ["DC_a01", "JK_sa15", "KL_su02"]
+
+
+def mini_emovo(root):
+    names = ["sor-f3-b1", "pau-m1-n5"]
+    for name in names:
+        write_wav(root / "EMOVO" / name.split("-")[1] / f"{name}.wav", rate=48000)
+    return names
+
+
+def mini_esd(root):
+    names = {"0003": ("Neutral", "0003_000051"), "0011": ("Angry", "0011_000351")}
+    for speaker, (emotion, name) in names.items():
+        write_wav(root / speaker / emotion / f"{name}.wav")
+    (root / "0003" / "0003.txt").write_text("0003_000051\t打远一看，它们的确很是美丽，\t中立\n", encoding="gb18030")
+    write(root / "0011" / "0011.txt", "0011_000351 The nine the eggs, I keep. Angry\n")
+    return [name for _, name in names.values()]
 
 
 def mini_table(root):

@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from emojudge import registry
-from emojudge.corpora import emobank, emodb, meld, ravdess, synthetic, table
+from emojudge.corpora import emobank, emodb, meld, nemo, ravdess, synthetic, table
+from emojudge.corpora._reading import OTHERS
 from emojudge.corpora._synthetic_plan import plan
 from emojudge.errors import DataError, MissingExtra
 from emojudge.types import ATTRIBUTES, EMOTIONS
 from tests import made_up_corpora
 from tests.made_up_corpora import mini_emodb, mini_meld, mini_ravdess, write_wav
 
-NAMES = {*EMOTIONS, "Calm", "Boredom", "Other", "NoAgreement"}
+NAMES = {*EMOTIONS, *OTHERS}
 
 
 MINIATURES = {name.removeprefix("mini_"): make for name, make in vars(made_up_corpora).items() if name.startswith("mini_")}
@@ -99,7 +100,13 @@ def test_meld_splits_are_in_the_ids_and_broken_clips_are_silent(tmp_path):
 
 @pytest.mark.parametrize(
     ("corpus", "train", "dev", "test"),
-    [(ravdess, 960, 240, 240), (emodb, 312, 96, 127), (meld, 9989, 1109, 2610), (emobank, 8062, 1000, 1000)],
+    [
+        (ravdess, 960, 240, 240),
+        (emodb, 312, 96, 127),
+        (meld, 9989, 1109, 2610),
+        (emobank, 8062, 1000, 1000),
+        (nemo, 997, 168, 308),
+    ],
 )
 def test_real_corpora_are_whole_and_agree_with_their_tables(shared, corpus, train, dev, test):
     name = corpus.__name__.rpartition(".")[2]

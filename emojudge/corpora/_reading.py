@@ -13,6 +13,9 @@ from emojudge.errors import DataError
 RECORDINGS = (".wav", ".flac")
 """Suffixes that a corpus's recordings may have: as delivered, or packed without loss."""
 
+OTHERS = ("Boredom", "Calm", "Excited", "Frustrated", "Peaceful", "Powerful", "Other", "NoAgreement")
+"""How we call what corpora name beside the eight emotions."""
+
 GENDERS = {"f": "female", "female": "female", "m": "male", "male": "male"}
 """How corpora write the two genders that they state, and how we do."""
 

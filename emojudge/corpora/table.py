@@ -23,11 +23,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from emojudge.corpora._reading import GENDERS, csv_rows, existing, number
+from emojudge.corpora._reading import GENDERS, OTHERS, csv_rows, existing, number
 from emojudge.errors import DataError
 from emojudge.types import ATTRIBUTES, EMOTIONS, Utterance
 
-LABELS: Mapping[str, str] = {name.lower(): name for name in (*EMOTIONS, "Calm", "Boredom", "Other", "NoAgreement")}
+LABELS: Mapping[str, str] = {name.lower(): name for name in (*EMOTIONS, *OTHERS)}
 
 AUDIO = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".aif", ".aiff")
 """By these endings a `file` is known to be a recording."""
