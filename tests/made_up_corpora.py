@@ -206,6 +206,67 @@ def mini_esd(root):
     return [name for _, name in names.values()]
 
 
+def mini_hf_dataset(root):
+    pa = pytest.importorskip("pyarrow")
+    write_wav(root.parent / "outside.wav")
+    recording = {"bytes": (root.parent / "outside.wav").read_bytes(), "path": "a.wav"}
+    features = {"audio": {"_type": "Audio"}, "label": {"names": ["anger", "joy", "bored"], "_type": "ClassLabel"}}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    table = pa.table({"audio": [recording, recording], "label": [1, -1], "transcription": ["Yes.", None]})
+    table = table.replace_schema_metadata(metadata)
+    folder, file = root / "validation", "data-00000-of-00001.arrow"
+    write(folder / "state.json", json.dumps({"_data_files": [{"filename": file}], "_split": "validation"}))
+    with pa.ipc.new_stream(str(folder / file), table.schema) as out:
+        out.write_table(table)
+    write(root / "dataset_dict.json", json.dumps({"splits": ["validation"]}))
+    return ["validation/0", "validation/1"]
+
+
+AUDFORMAT = """name: made-up
+source: nowhere
+usage: research
+languages: [deu]
+schemes:
+  emotion: {dtype: str, labels: [anger, boredom, sadness]}
+  speaker: {dtype: int, labels: {3: {gender: male}, 8: {gender: female}}}
+  transcription: {dtype: str, labels: {a01: Hallo., a02: Nein.}}
+  arousal: {dtype: float}
+  id: {dtype: str}
+splits:
+  dev: {type: dev}
+tables:
+  emotion:
+    type: filewise
+    split_id: dev
+    columns:
+      emotion: {scheme_id: emotion}
+      rater1: {scheme_id: emotion}
+      rater2: {scheme_id: emotion}
+  files:
+    type: filewise
+    columns:
+      speaker: {scheme_id: speaker}
+      transcription: {scheme_id: transcription}
+      id: {scheme_id: id}
+  segments:
+    type: segmented
+    columns:
+      arousal: {scheme_id: arousal}
+"""
+
+
+def mini_audformat(root):
+    pytest.importorskip("audformat")
+    write(root / "db.yaml", AUDFORMAT)
+    write(root / "db.emotion.csv", "file,emotion,rater1,rater2\nwav/a.wav,anger,anger,sadness\nwav/b.wav,boredom,boredom,\n")
+    write(root / "db.files.csv", "file,speaker,transcription,id\nwav/a.wav,3,a01,first\nwav/b.wav,8,a02,second\n")
+    write(root / "db.segments.csv", "file,start,end,arousal\nwav/b.wav,0 days 00:00:00,0 days 00:00:00.05,0.5\n")
+    write(root / "db.emotion.pkl", "no pickle is opened")
+    for name in ("a", "b"):
+        write_wav(root / "wav" / f"{name}.wav")
+    return ["first", "wav/b_0-0.05"]
+
+
 def mini_table(root):
     write_wav(root / "clips" / "a.wav")
     row = {"audio": "clips/a.wav", "transcript": "Hm.", "speaker": "s", "gender": "F", "emotion": "sad", "valence": "2"}

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from emojudge import registry
+from emojudge import manifest, registry
 from emojudge.corpora import emobank, emodb, meld, nemo, ravdess, synthetic, table
 from emojudge.corpora._reading import OTHERS
 from emojudge.corpora._synthetic_plan import plan
 from emojudge.errors import DataError, MissingExtra
+from emojudge.settings import DataSettings
 from emojudge.types import ATTRIBUTES, EMOTIONS
 from tests import made_up_corpora
-from tests.made_up_corpora import mini_emodb, mini_meld, mini_ravdess, write_wav
+from tests.made_up_corpora import mini_emodb, mini_meld, mini_ravdess, write, write_wav
 
 NAMES = {*EMOTIONS, *OTHERS}
 
@@ -27,7 +28,8 @@ def test_every_corpus_has_a_miniature():
 
 
 @pytest.mark.parametrize("name", LOADERS)
-def test_contract(name, tmp_path):
+def test_contract(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("EMOJUDGE_CACHE", str(tmp_path / "cache"))
     corpus, expected = LOADERS[name], MINIATURES[name](tmp_path)
     found = list(corpus.utterances(tmp_path))
     assert [item.id for item in found] == expected
@@ -199,3 +201,17 @@ def test_the_example_in_the_docs_is_a_corpus(tmp_path):
     assert (found.id, found.speaker, found.emotion) == ("ann_W_01", "ann", "Angry")
     with pytest.raises(DataError):
         list(example["utterances"](tmp_path / "nowhere"))
+
+
+def test_a_corpus_of_another_package_is_used_by_its_entry_point(tmp_path, monkeypatch):
+    text = (Path(__file__).parents[1] / "docs" / "extend.md").read_text(encoding="utf-8")
+    packages = tmp_path / "packages"
+    write(packages / "my_package" / "my_corpus.py", text.partition("```python")[2].partition("```")[0])
+    write(packages / "my_package-1.dist-info" / "METADATA", "Metadata-Version: 2.1\nName: my-package\nVersion: 1\n")
+    group = text.partition("```toml")[2].partition("```")[0].replace("project.entry-points.", "").replace('"', "")
+    write(packages / "my_package-1.dist-info" / "entry_points.txt", group)
+    monkeypatch.syspath_prepend(packages)
+    write_wav(tmp_path / "data" / "wav" / "ann_W_01.wav")
+    (found,) = manifest.read(DataSettings(corpus="my_corpus", root=tmp_path / "data"))
+    assert (found.id, found.emotion) == ("ann_W_01", "Angry")
+    assert "my_corpus" in registry.names("corpora")
