@@ -132,3 +132,21 @@ def test_a_split_that_is_none_is_an_error(tmp_path):
     write_csv(tmp_path / "Labels" / "labels_consensus.csv", [msp_row("a.wav", split="Trian")])
     with pytest.raises(DataError, match=r"labels_consensus.csv, line 2: 'Trian' is none of Train, Development"):
         list(msp_podcast.utterances(tmp_path))
+
+
+def test_a_row_without_a_file_is_an_error(tmp_path):
+    mini_msp_podcast(tmp_path)
+    write_csv(tmp_path / "Labels" / "labels_consensus.csv", [msp_row("")])
+    with pytest.raises(DataError, match="line 2 names no file"):
+        list(msp_podcast.utterances(tmp_path))
+
+
+@pytest.mark.parametrize("cell", [None, float("nan"), "Unknown", "NA", ""])
+def test_cells_that_say_nothing(tmp_path, cell):
+    write_wav(tmp_path / "Audios" / "a.wav")
+    clip = dict.fromkeys(("EmoClass", "EmoAct", "EmoVal", "SpkrID", "Gender", "Split_Set"), cell) | {"EmoDom": 4.5}
+    (tmp_path / "Labels").mkdir()
+    (tmp_path / "Labels" / "labels_consensus.json").write_text(json.dumps({"a.wav": clip}))
+    (item,) = msp_podcast.utterances(tmp_path)
+    assert (item.emotion, item.speaker, item.gender, item.split) == (None, None, None, None)
+    assert item.attributes == {"dominance": 4.5}

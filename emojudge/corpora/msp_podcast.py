@@ -45,7 +45,7 @@ VOTES = {"labels_detailed.csv": raters.from_csv, "labels_detailed.json": raters.
 PARTITIONS = ("Partitions.txt", "Partition.txt")
 FOLDERS = ("Audios", "Labels", "Transcripts")
 ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
-UNKNOWN = ("", "NA", "Unknown")
+UNKNOWN = {"", "na", "nan", "none", "unknown"}
 
 
 def utterances(root: Path) -> Iterator[Utterance]:
@@ -67,27 +67,29 @@ def utterances(root: Path) -> Iterator[Utterance]:
     for where, row in _consensus(root / "Labels"):
         stem = Path(row["FileName"]).stem
         labelled.add(stem)
-        if row.get("Split_Set", "") in UNKNOWN:
-            row["Split_Set"] = splits.get(stem, "")
-        yield _utterance(root, where, row, votes.get(stem, {}))
+        cells = {name: cell for name, cell in row.items() if cell.lower() not in UNKNOWN}
+        if "FileName" not in cells:
+            raise DataError(f"{where} names no file; unpack Labels.zip again.")
+        yield _utterance(root, where, {"Split_Set": splits.get(stem), **cells}, votes.get(stem, {}))
     if any((root / "Audios").glob("*_test3_*")):
         for path in recordings(root / "Audios", ("*_test3_*",), hint):
             if path.stem not in labelled:
                 yield Utterance(path.stem, str(path), _transcript(root, path.stem), split="test3")
 
 
-def _utterance(root: Path, where: str, row: Mapping[str, str], votes: Mapping[str, float]) -> Utterance:
-    ratings = {name: number(row[column], where) for name, column in RATINGS.items()}
-    stem = Path(row["FileName"]).stem
-    speaker, split = row.get("SpkrID", ""), row["Split_Set"]
+def _utterance(root: Path, where: str, row: Mapping[str, str | None], votes: Mapping[str, float]) -> Utterance:
+    """The utterance of a row, from which cells that say nothing were taken."""
+    ratings = {name: number(row.get(column), where) for name, column in RATINGS.items()}
+    file, split, label = str(row["FileName"]), row["Split_Set"], row.get("EmoClass")
+    stem = Path(file).stem
     return Utterance(
         id=stem,
-        audio=recording(root / "Audios" / stem) or str(root / "Audios" / row["FileName"]),
+        audio=recording(root / "Audios" / stem) or str(root / "Audios" / file),
         text=_transcript(root, stem),
-        speaker=speaker if speaker not in UNKNOWN else None,
-        gender=GENDERS.get(row.get("Gender", "").lower()),
-        split=known(SPLITS, split, where) if split not in UNKNOWN else None,
-        emotion=LABELS.get(row["EmoClass"], row["EmoClass"]) or None,
+        speaker=row.get("SpkrID"),
+        gender=GENDERS.get((row.get("Gender") or "").lower()),
+        split=known(SPLITS, split, where) if split else None,
+        emotion=LABELS.get(label, label) if label else None,
         attributes={name: value for name, value in ratings.items() if value is not None},
         votes=votes,
     )
