@@ -1,7 +1,6 @@
 """The command line: one verb per stage. Each imports its stage when called, so that --help answers at once."""
 
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -59,13 +58,6 @@ def experiment(source: Path | None, changes: list[str] | None, into: Path | None
     from emojudge.experiment import Experiment
 
     return Experiment.open(source, changes or [], into)
-
-
-def judge_of(run: Path, changes: list[str] | None) -> tuple[list[Any], Any, Path]:
-    """What a run would ask in all, the judge's settings, and the ledger."""
-    work = experiment(run, changes)
-    prompts = [prompt for part in work.run.parts() for prompt in work.prompts(part)]
-    return prompts, work.config.judge, work.run.file("ledger.sqlite")
 
 
 def tiny_experiment(source: Path | None, changes: list[str] | None, into: Path | None = None) -> Any:
@@ -188,7 +180,7 @@ def judge_export(run: Run, file: Lines = Path("requests.jsonl"), set: Set = None
     """Write the judge's unanswered requests as Batch JSON Lines, for somebody else to answer. Nothing is sent."""
     from emojudge import handover
 
-    show_mappings({"requests": handover.export(*judge_of(run, set), file)}, json)
+    show_mappings({"requests": handover.export(*handover.of_run(experiment(run, set)), file)}, json)
 
 
 @verb
@@ -196,7 +188,7 @@ def judge_import(run: Run, file: Lines, set: Set = None, json: Json = False) -> 
     """Take in answers to exported requests: the Batch API's result lines, or those of `vllm run-batch`."""
     from emojudge import handover
 
-    show_mappings({"answers": handover.take_in(*judge_of(run, set), file)}, json)
+    show_mappings({"answers": handover.take_in(*handover.of_run(experiment(run, set)), file)}, json)
 
 
 @verb
@@ -204,7 +196,7 @@ def judge_status(run: Run, set: Set = None, json: Json = False) -> None:
     """Say what the judge was asked, has answered and cost, and which batches are under way."""
     from emojudge import handover
 
-    show_mappings({"judge": handover.status(*judge_of(run, set)[1:])}, json)
+    show_mappings({"judge": handover.status(*handover.of_run(experiment(run, set))[1:])}, json)
 
 
 @verb
@@ -212,7 +204,7 @@ def judge_cancel(run: Run, set: Set = None) -> None:
     """Stop the batches under way. What they have answered is charged, and fetched by the next `emojudge judge`."""
     from emojudge import handover
 
-    print(*handover.cancel(*judge_of(run, set)[1:]) or ["There is nothing to cancel."], sep="\n")
+    print(*handover.cancel(*handover.of_run(experiment(run, set))[1:]) or ["There is nothing to cancel."], sep="\n")
 
 
 @verb
@@ -279,11 +271,9 @@ def dev_server(
     script: Annotated[Path | None, typer.Option("--script", help="A TOML of [[faults]]: see docs/judge.md.")] = None,
 ) -> None:
     """Run a test double of an OpenAI-compatible service: no model answers, nothing costs money. Stop it with Ctrl-C."""
-    from emojudge.devserver import DevServer, read_script
+    from emojudge.devserver import serve
 
-    with DevServer(read_script(script) if script else (), port=port) as server:
-        print(f"A test double answers at {server.url} (meter: {server.url.removesuffix('/v1')}/meter)", flush=True)
-        threading.Event().wait()
+    serve(port, script)
 
 
 @verb

@@ -34,7 +34,7 @@ def show_comparison(tables: Iterable[Any], lines: Iterable[Any], as_json: bool) 
     print_json([asdict(line) for line in lines]) if as_json else show_tables(tables)
 
 
-def show_mappings(content: dict[str, dict[str, str]], as_json: bool) -> None:
+def show_mappings(content: dict[str, dict[str, Any]], as_json: bool) -> None:
     """Names and what they are, under titles."""
     from emojudge.display import show_mapping
 
