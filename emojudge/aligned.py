@@ -48,11 +48,11 @@ class PartResults:
 
     def unlabelled(self, split: str) -> list[Utterance]:
         """The clips of `split` that cannot be scored: nobody knows the answer."""
-        return [u for u in self.utterances.values() if u.split == split and not self._labelled(u)]
+        return [u for u in self.utterances.values() if u.split in split.split("+") and not self._labelled(u)]
 
     def labelled(self, split: str) -> list[Utterance]:
         """The clips of `split` that can be scored."""
-        return [u for u in self.utterances.values() if u.split == split and self._labelled(u)]
+        return [u for u in self.utterances.values() if u.split in split.split("+") and self._labelled(u)]
 
     def _labelled(self, utterance: Utterance) -> bool:
         if self.task == "emotions":
@@ -150,7 +150,7 @@ def check_unfitted(result: PartResults, system: str, split: str) -> None:
         LeakageError: the score would be taken on what was fitted.
     """
     if system in FITTED_ON_TRAIN:
-        if split == "train":
+        if "train" in split.split("+"):
             raise LeakageError(
                 f"The {system} model was trained on the train split, so a score there says nothing; "
                 "leave it out of evaluation.splits or allow fitted clips."

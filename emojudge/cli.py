@@ -1,63 +1,16 @@
 """The command line: one verb per stage. Each imports its stage when called, so that --help answers at once."""
 
 import sys
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
-from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from emojudge.distributed import together
-from emojudge.errors import EmoJudgeError
 from emojudge.output import print_json, show_comparison, show_data, show_mappings, show_plan, show_run
-
-app = typer.Typer(
-    name="emojudge",
-    help="Emotion in speech from voice and words, judged by a language model.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-
-Source = Annotated[Path, typer.Argument(help="An experiment (TOML), or a run folder.", show_default=False)]
-Run = Annotated[Path, typer.Argument(help="A run folder.", show_default=False)]
-Corpus = Annotated[
-    Path | None, typer.Argument(help="An experiment (TOML), or a run folder; without it, what --set says.", show_default=False)
-]
-Lines = Annotated[Path, typer.Argument(help="A file of JSON Lines.")]
-System = Annotated[str, typer.Argument(help="audio, text or early.", metavar="SYSTEM")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="Change a setting; may be repeated.", metavar="SECTION.FIELD=VALUE")]
-Into = Annotated[Path | None, typer.Option("--into", help="The run folder to fill (default: runs/NAME).")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
-
-
-def verb(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Register a verb; an error a user can cause is one sentence on standard error and its exit code."""
-
-    @wraps(function)
-    def guarded(*arguments: Any, **options: Any) -> None:
-        try:
-            code = function(*arguments, **options)
-        except EmoJudgeError as error:
-            print(f"emojudge: {error}", file=sys.stderr)
-            raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
-            print("emojudge: interrupted; run the same command again to go on from here.", file=sys.stderr)
-            raise typer.Exit(130) from None
-        raise typer.Exit(code or 0)
-
-    return app.command(function.__name__.rstrip("_").replace("_", "-"))(guarded)
-
-
-def experiment(source: Path | None, changes: list[str] | None, into: Path | None = None) -> Any:
-    """The experiment of a TOML file, of a run folder that exists, or of the changes alone."""
-    from emojudge.experiment import Experiment
-
-    return Experiment.open(source, changes or [], into)
+from emojudge.verbs import Corpus, Into, Json, Run, Set, Source, System, app, experiment, verb
 
 
 def tiny_experiment(source: Path | None, changes: list[str] | None, into: Path | None = None) -> Any:
@@ -176,38 +129,6 @@ def judge(
 
 
 @verb
-def judge_export(run: Run, file: Lines = Path("requests.jsonl"), set: Set = None, json: Json = False) -> None:
-    """Write the judge's unanswered requests as Batch JSON Lines, for somebody else to answer. Nothing is sent."""
-    from emojudge import handover
-
-    show_mappings({"requests": handover.export(*handover.of_run(experiment(run, set)), file)}, json)
-
-
-@verb
-def judge_import(run: Run, file: Lines, set: Set = None, json: Json = False) -> None:
-    """Take in answers to exported requests: the Batch API's result lines, or those of `vllm run-batch`."""
-    from emojudge import handover
-
-    show_mappings({"answers": handover.take_in(*handover.of_run(experiment(run, set)), file)}, json)
-
-
-@verb
-def judge_status(run: Run, set: Set = None, json: Json = False) -> None:
-    """Say what the judge was asked, has answered and cost, and which batches are under way."""
-    from emojudge import handover
-
-    show_mappings({"judge": handover.status(*handover.of_run(experiment(run, set))[1:])}, json)
-
-
-@verb
-def judge_cancel(run: Run, set: Set = None) -> None:
-    """Stop the batches under way. What they have answered is charged, and fetched by the next `emojudge judge`."""
-    from emojudge import handover
-
-    print(*handover.cancel(*handover.of_run(experiment(run, set))[1:]) or ["There is nothing to cancel."], sep="\n")
-
-
-@verb
 def refine(run: Run, set: Set = None) -> None:
     """Apply the verdicts under judge.threshold. Nothing is asked, so it costs nothing."""
     experiment(run, set).refine(again=True)
@@ -289,6 +210,9 @@ def doctor(
     from emojudge.catalogue import installed
 
     show_mappings({"EmoJudge": installed()}, json)
+
+
+from emojudge import handover_verbs  # noqa: E402, F401 (registers the verbs it holds, after those above)
 
 
 def main() -> None:

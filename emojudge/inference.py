@@ -6,7 +6,7 @@ feature cache; `LiveFrames` runs an encoder that is being trained. The model doe
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -23,8 +23,11 @@ class Source(Protocol):
     def ids(self) -> Collection[str]:
         """Utterances there are frames of."""
 
-    def __call__(self, ids: Sequence[str], random: Random | None = None) -> Frames:
-        """Frames (B, L, T, D) and mask (B, T); with `random`, a random augmented copy of each."""
+    def __call__(self, ids: Sequence[str], random: Random | None = None, copy: int = 0) -> Frames:
+        """Frames (B, L, T, D) and mask (B, T) of the augmented copy of that number, 0 being the clip itself.
+
+        With `random`, a random one of each; where there are fewer than `copy`, they are counted round.
+        """
 
     def length(self, id: str) -> float:
         """Something proportional to the length, to batch alike with alike."""
@@ -48,10 +51,9 @@ class CachedFrames:
         """Utterances there are frames of."""
         return self.keys.keys()
 
-    def __call__(self, ids: Sequence[str], random: Random | None = None) -> Frames:
+    def __call__(self, ids: Sequence[str], random: Random | None = None, copy: int = 0) -> Frames:
         """Read and pad."""
-        chosen = [random.choice(self.keys[id]) if random else self.keys[id][0] for id in ids]
-        return pad([self._frames(key) for key in chosen])
+        return pad([self._frames(_choose(self.keys[id], random, copy)) for id in ids])
 
     def _frames(self, key: str) -> np.ndarray:
         if self.known is None:
@@ -79,14 +81,17 @@ class LiveFrames:
         """Utterances there are frames of."""
         return self.items.keys()
 
-    def __call__(self, ids: Sequence[str], random: Random | None = None) -> Frames:
+    def __call__(self, ids: Sequence[str], random: Random | None = None, copy: int = 0) -> Frames:
         """Load and encode; gradients flow if the caller lets them."""
-        chosen = [random.choice(self.items[id]) if random else self.items[id][0] for id in ids]
-        return self.encoder.encode([item.load() for item in chosen])
+        return self.encoder.encode([_choose(self.items[id], random, copy).load() for id in ids])
 
     def length(self, id: str) -> float:
         """Seconds."""
         return self.items[id][0].seconds()
+
+
+def _choose(copies: Sequence[Any], random: Random | None, copy: int) -> Any:
+    return random.choice(copies) if random else copies[copy % len(copies)]
 
 
 def moments(frames: np.ndarray) -> np.ndarray:
@@ -116,10 +121,10 @@ def pad(arrays: Sequence[np.ndarray]) -> Frames:
 
 
 def frames_of(
-    sources: Mapping[str, Source], ids: Sequence[str], device: torch.device, random: Random | None = None
+    sources: Mapping[str, Source], ids: Sequence[str], device: torch.device, random: Random | None = None, copy: int = 0
 ) -> dict[str, Frames]:
     """One batch of every modality, on `device`."""
-    batch = {modality: source(ids, random) for modality, source in sources.items()}
+    batch = {modality: source(ids, random, copy) for modality, source in sources.items()}
     return {modality: (frames.to(device), mask.to(device)) for modality, (frames, mask) in batch.items()}
 
 
@@ -128,7 +133,8 @@ def predict(
 ) -> Iterator[Prediction]:
     """Predict `ids`, longest first so that batches hold clips of like length and memory fails at once if it fails.
 
-    Batching changes no score beyond rounding: padded frames are masked out everywhere.
+    Batching changes no score beyond rounding: padded frames are masked out everywhere. With `audio.average_copies`
+    scores are means over a clip and its augmented copies.
     """
     ordered = sorted(ids, key=next(iter(sources.values())).length, reverse=True)
     device = model.target_mean.device
@@ -136,8 +142,8 @@ def predict(
     with torch.inference_mode():
         for start in range(0, len(ordered), batch_size):
             batch = ordered[start : start + batch_size]
-            scores = model.scores(frames_of(sources, batch, device)).cpu().tolist()
-            for id, row in zip(batch, scores, strict=True):
+            scores = [model.scores(frames_of(sources, batch, device, copy=copy)).cpu() for copy in range(model.card.copies)]
+            for id, row in zip(batch, torch.stack(scores).mean(0).tolist(), strict=True):
                 yield Prediction(id, system, dict(zip(model.card.outputs, row, strict=True)))
 
 

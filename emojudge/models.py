@@ -72,6 +72,12 @@ class ModelCard:
         kind = AudioSettings if modality == "audio" else TextSettings
         return kind.model_validate(self.settings[modality])
 
+    @property
+    def copies(self) -> int:
+        """Of how many copies of a clip a prediction is the mean."""
+        settings = self.settings_of(self.modalities[0])  # audio, wherever there is audio
+        return 1 + len(settings.augment) if isinstance(settings, AudioSettings) and settings.average_copies else 1
+
 
 class Body(nn.Module):
     """One modality up to its pooled vector: (scale) → layer sum or concatenation → pooling → (scale).

@@ -6,23 +6,30 @@ from typing import Any
 import torch
 from torch import nn
 
+from emojudge.models import EmotionModel
 from emojudge.settings import AudioSettings, TextSettings
 
 
-def parameter_groups(model: nn.Module, settings: AudioSettings | TextSettings) -> list[dict[str, Any]]:
-    """Encoder, pooling and head, each an AdamW group of its own (paper 5.2; PAPER decision 2); `full` is its highest rate."""
-    groups: dict[str, list[Any]] = {"encoder": [], "pooling": [], "head": []}
+def parameter_groups(model: EmotionModel) -> list[dict[str, Any]]:
+    """Encoder, pooling and head, each an AdamW group of its own (paper 5.2; PAPER decision 2); `full` is its highest rate.
+
+    In early fusion each modality's encoder and pooling learn at that modality's rates, and the head at the first's.
+    Biases, norms and the attention matrix A, which has an L2 of its own (decision 4), are spared AdamW's decay.
+    """
+    groups: dict[tuple[str, str, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             part = "head" if name.startswith("head.") else "encoder" if ".encoder." in name else "pooling"
-            groups[part].append(parameter)
-    head_rate = settings.head_learning_rate or settings.learning_rate
-    rates = {"encoder": settings.learning_rate, "pooling": head_rate, "head": head_rate}
-    return [
-        {"params": parameters, "lr": rates[part], "full": rates[part], "name": part}
-        for part, parameters in groups.items()
-        if parameters
-    ]
+            modality = model.card.modalities[0] if part == "head" else name.split(".")[1]
+            spared = parameter.dim() < 2 or name.endswith("pooling.attention.weight")
+            decay = 0.0 if spared else model.card.settings_of(modality).weight_decay
+            groups.setdefault((part, modality, decay), []).append(parameter)
+    return [_group(part, model.card.settings_of(modality), decay, rows) for (part, modality, decay), rows in groups.items()]
+
+
+def _group(part: str, settings: AudioSettings | TextSettings, decay: float, parameters: list[nn.Parameter]) -> dict[str, Any]:
+    full = settings.learning_rate if part == "encoder" else settings.head_learning_rate or settings.learning_rate
+    return {"params": parameters, "lr": full, "full": full, "weight_decay": decay, "name": part}
 
 
 def rate(step: int, total: int, settings: AudioSettings | TextSettings) -> float:

@@ -61,9 +61,12 @@ class Training:
         self.settings = model.card.settings_of(model.card.modalities[0])
         model.to(pick_device(self.settings.device))
         self.device = model.target_mean.device
+        # Frozen encoders leave room for the whole effective batch at once.
+        learning = [one.micro_batch for m in model.card.modalities if (one := model.card.settings_of(m)).train != "none"]
+        self.micro_batch = min([self.settings.effective_batch, *learning])
         self.objective = Objective(model.card, examples.train)
         scaling.fit(model, sources, self.objective, examples.train)
-        self.optimiser = torch.optim.AdamW(parameter_groups(model, self.settings), weight_decay=self.settings.weight_decay)
+        self.optimiser = torch.optim.AdamW(parameter_groups(model))
         self.parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
         self.mixed = mixed_precision(self.settings.precision, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.mixed is torch.float16)
@@ -126,9 +129,9 @@ class Training:
     def update(self, batch: Sequence[Utterance]) -> float:
         """One optimiser step over the effective batch, in micro-batches and over all processes; returns its loss.
 
-        A frozen encoder leaves room for the whole effective batch at once. Micro-batches hold clips of like length.
+        Micro-batches hold clips of like length.
         """
-        size = self.settings.effective_batch if self.settings.train == "none" else self.settings.micro_batch
+        size = self.micro_batch
         if len(batch) > size:
             batch = sorted(batch, key=lambda u: next(iter(self.sources.values())).length(u.id))
         share = distributed.mine(batch)
@@ -143,7 +146,7 @@ class Training:
             self.scaler.scale(penalty / distributed.world()).backward()
         distributed.sum_gradients(self.parameters)
         self.scaler.unscale_(self.optimiser)
-        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm)
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.optimiser.zero_grad()

@@ -32,7 +32,7 @@ class TableSource:
             self.frames[u.id] = frames.numpy()
         self.ids = self.frames.keys()
 
-    def __call__(self, ids: Sequence[str], random: Random | None = None):
+    def __call__(self, ids: Sequence[str], random: Random | None = None, copy: int = 0):
         return pad([self.frames[id] for id in ids])
 
     def length(self, id: str) -> float:

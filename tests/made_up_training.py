@@ -26,7 +26,7 @@ class LiveTable(TableSource):
         super().__init__(rows)
         self.module, self.gains = module, gains
 
-    def __call__(self, ids, random=None):
+    def __call__(self, ids, random=None, copy=0):
         frames, mask = super().__call__(ids)
         return self.module(frames) * (random.choice(self.gains) if random else 1.0), mask
 

@@ -22,10 +22,10 @@ LAYERS = [
     {"prompts", "devserver"},
     {"answers"},
     {"costs", "ledger"},
-    {"audio", "corpora", "judges", "splits", "metrics", "losses", "layers", "refine", "batches", "checkpoints", "optimisation"},
+    {"audio", "corpora", "judges", "splits", "metrics", "losses", "layers", "refine", "batches", "checkpoints"},
     {"encoders", "perturbations"},
     {"manifest", "cues", "cache", "transcripts", "models", "fusion", "judging", "compare", "tiny_checkpoints", "miniature"},
-    {"inference", "aligned", "objective", "fusing", "handover"},
+    {"inference", "aligned", "objective", "fusing", "handover", "optimisation"},
     {"features", "evaluation", "scaling"},
     {"tables", "figures", "judged"},
     {"narrative", "exhibits", "contrast"},
@@ -34,6 +34,8 @@ LAYERS = [
     {"consult"},
     {"experiment"},
     {"tiny", "ablation", "ensemble", "output"},
+    {"verbs"},
+    {"handover_verbs"},
     {"cli"},
 ]
 """A module imports from its own folder and from layers above it in this list, never from the same layer or below."""

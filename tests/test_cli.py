@@ -10,6 +10,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from emojudge import cues
 from emojudge.cli import app
 from tests.made_up_run import made_up_run
 
@@ -262,6 +263,7 @@ def test_the_demo_corpus_without_its_extra(tmp_path, monkeypatch):
 def test_cues_without_their_extra(mine, monkeypatch, pitch, module):
     assert call("prepare", mine).exit_code == 0
     monkeypatch.setitem(sys.modules, module, None)
+    cues._swift_detector.cache_clear()  # an earlier test may have opened it
     refused(call("cues", "runs/mine", "--set", f"cues.pitch={pitch}"), "pip install 'emojudge[")
 
 

@@ -13,8 +13,8 @@ from emojudge.report import changed_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPER = sorted((ROOT / "experiments" / "paper").glob("*.toml"))
-EVERY = {"data.dev2": "295", "evaluation.splits": "dev, dev2, test, test2", "evaluation.published": "msp_podcast"}
-JUDGED = {"judge.judge": "openai_batch:gpt-4", "judge.ask": "all", "judge.splits": "dev, test"}
+EVERY = {"data.dev2": "295", "evaluation.splits": "dev, dev2, dev+dev2, test, test2", "evaluation.published": "msp_podcast"}
+JUDGED = {"judge.judge": "openai_batch:gpt-4", "judge.ask": "all", "judge.splits": "dev, dev2, test"}
 WAVLM, ROBERTA = "WavLM-Large", "RoBERTa-Large"
 ECAPA = {"audio.encoder": "ecapa:speechbrain/spkrec-ecapa-voxceleb"}
 WHISPER = {"audio.encoder": "whisper:openai/whisper-small", "audio.normalise": "none"}

@@ -9,7 +9,8 @@ from emojudge.audio import SAMPLE_RATE, Normaliser
 from emojudge.cache import Clip
 from emojudge.errors import ConfigError
 from emojudge.features import Features
-from emojudge.inference import pad
+from emojudge.inference import pad, predict
+from emojudge.models import EmotionModel, ModelCard
 from emojudge.perturbations import CHANGES, apply
 from emojudge.settings import AudioSettings, Config
 from emojudge.types import Utterance
@@ -128,3 +129,16 @@ def test_a_live_encoder_hears_a_random_copy_in_training_and_the_clip_itself_othe
     source = features.live("audio", Level(), [utterance], Normaliser(mode="none"))
     heard = {round(float(source(["a"], Random(seed))[0]), 4) for seed in range(20)}
     assert heard == {0.5, 0.05, 0.005} and float(source(["a"])[0]) == 0.5
+
+
+def test_scores_are_averaged_over_copies_where_that_is_asked_for(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone(), SAMPLE_RATE, subtype="FLOAT")
+    utterance, changes = Utterance("a", audio=str(tmp_path / "a.wav")), ("", "gain:-20", "gain:-40")
+    settings = AudioSettings(augment=changes[1:], average_copies=True, train="none", device="cpu", hidden_size=4)
+    card = ModelCard("emotions", ("Happy", "Sad"), ("audio",), {"audio": settings.model_dump()}, {}, {"audio": (1, 1)})
+    model = EmotionModel(card).eval()
+    source = Features(Config(audio=settings)).live("audio", Level(), [utterance], Normaliser(mode="none"))
+    alone = [model.scores({"audio": source(["a"], copy=copy)})[0].detach() for copy in range(3)]
+    [prediction] = predict(model, {"audio": source}, ["a"], "audio")
+    assert list(prediction.scores.values()) == pytest.approx((sum(alone) / 3).tolist(), abs=1e-6)
+    assert prediction.scores["Sad"] != pytest.approx(float(alone[0][1]), abs=1e-4)

@@ -34,17 +34,17 @@ def test_every_row_runs_end_to_end(file, tmp_path):
     rows, config = work.results(), work.config
     task, metric = (config.tasks[0], "macro_f1" if config.tasks[0] == "emotions" else "ccc")
     systems = {*work.systems, work.fused} | ({"judge"} if file.stem.endswith("judge") else set())
-    for split in ("dev", "dev2", "test", "test2"):
+    for split in ("dev", "dev2", "dev+dev2", "test", "test2"):
         there = {row["system"] for row in rows if (row["split"], row["metric"], row["task"]) == (split, metric, task)}
         assert there - {"judge"} == systems - {"judge"}
-        assert ("judge" in there) == ("judge" in systems and split in config.judge.splits)
+        assert ("judge" in there) == ("judge" in systems and bool({*split.split("+")} & {*config.judge.splits}))
     assert "TINY" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert (tmp_path / "tables.md").read_text(encoding="utf-8").startswith("**TINY")
     assert not work.skipped()
     if "judge" in systems:
         [part] = work.run.parts()
         verdicts = list(read_jsonl(part.verdicts(), Verdict))
-        assert {v.judge for v in verdicts} == {"openai:gpt-4"} and len(verdicts) == 32
+        assert {v.judge for v in verdicts} == {"openai:gpt-4"} and len(verdicts) == 40
 
 
 def test_the_command_says_that_its_numbers_mean_nothing(tmp_path, monkeypatch):

@@ -112,10 +112,28 @@ def test_another_encoder_is_refused(tmp_path):
 
 
 def test_encoder_pooling_and_head_have_their_own_groups():
-    model = EmotionModel(card(), {"audio": torch.nn.Linear(2, 2)})
-    settings = AudioSettings(head_learning_rate=1e-3)
-    groups = {group["name"]: group["lr"] for group in parameter_groups(model, settings)}
-    assert groups == {"encoder": 1e-5, "pooling": 1e-3, "head": 1e-3}
+    model = EmotionModel(card(train="all", learning_rate=1e-5, head_learning_rate=1e-3), {"audio": torch.nn.Linear(2, 2)})
+    rates = {group["name"]: group["lr"] for group in parameter_groups(model)}
+    assert rates == {"encoder": 1e-5, "pooling": 1e-3, "head": 1e-3}
+
+
+def test_each_encoder_of_early_fusion_learns_at_its_own_rate():
+    about = card(modalities=("audio", "text"), train="all", learning_rate=1e-5)
+    model = EmotionModel(about, {"audio": torch.nn.Linear(2, 2), "text": torch.nn.Linear(2, 2)})
+    rates = {(group["name"], group["lr"]) for group in parameter_groups(model)}
+    assert rates == {("encoder", 1e-5), ("encoder", 2e-2), ("pooling", 1e-5), ("pooling", 2e-2), ("head", 1e-5)}
+
+
+def test_what_decays_is_every_matrix_but_the_attentions():
+    model = EmotionModel(card(weight_decay=0.3))
+    spared = {id(p) for group in parameter_groups(model) if not group["weight_decay"] for p in group["params"]}
+    names = {name for name, p in model.named_parameters() if id(p) not in spared}
+    assert names == {
+        "bodies.audio.pooling.score.weight",
+        "head.blocks.0.0.weight",
+        "head.blocks.1.0.weight",
+        "head.output.weight",
+    }
 
 
 def test_the_attention_penalty_is_lambda_times_the_square_norm():

@@ -38,7 +38,7 @@ class EvaluationSettings(Settings):
     """What is scored, and how sure we are (paper 3.2; intervals are ours)."""
 
     splits: tuple[str, ...] = ("dev", "test")
-    """Which splits are scored."""
+    """Which splits are scored; "dev+dev2" is both as one, which is the full Dev of decision 14."""
     resamples: int = Field(1000, ge=0)
     """Bootstrap resamples; 0 prints no intervals (ours)."""
     cluster: Literal["speaker", "item"] = "speaker"

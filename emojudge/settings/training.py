@@ -21,7 +21,9 @@ class TrainingSettings(Settings):
     head_learning_rate: Positive | None = None
     """Of pooling and head alone; None is `learning_rate` as in the paper. A frozen encoder wants 1e-3 (ours)."""
     weight_decay: float = Field(0.01, ge=0)
-    """AdamW's; paper 5.2 states it for text, ours for audio."""
+    """AdamW's; paper 5.2 states it for text, ours for audio. Biases, norms and the attention matrix go without (ours)."""
+    clip_norm: Positive = 1.0
+    """Gradients longer than this are shortened to it (ours)."""
     effective_batch: Count = 32
     """Clips per optimiser step (decision 3)."""
     micro_batch: Count = 8
@@ -109,6 +111,8 @@ class AudioSettings(TrainingSettings):
     augment: tuple[str, ...] = ()
     """Changed copies of the training clips, as ("speed:0.9", "pitch:-3", "trim+noise:20"); see `emojudge/perturbations.py`
     for all (ours: none in the paper). A trained encoder hears one of a clip's copies each time, at random."""
+    average_copies: bool = False
+    """Predict the mean over a clip and its copies in `augment` (ours: the clip alone)."""
 
     @property
     def moments_suffice(self) -> bool:

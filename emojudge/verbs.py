@@ -1,0 +1,55 @@
+"""What the verbs of the command line share: the application, their arguments, and how errors leave."""
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from emojudge.errors import EmoJudgeError
+
+app = typer.Typer(
+    name="emojudge",
+    help="Emotion in speech from voice and words, judged by a language model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Source = Annotated[Path, typer.Argument(help="An experiment (TOML), or a run folder.", show_default=False)]
+Run = Annotated[Path, typer.Argument(help="A run folder.", show_default=False)]
+Corpus = Annotated[
+    Path | None, typer.Argument(help="An experiment (TOML), or a run folder; without it, what --set says.", show_default=False)
+]
+System = Annotated[str, typer.Argument(help="audio, text or early.", metavar="SYSTEM")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="Change a setting; may be repeated.", metavar="SECTION.FIELD=VALUE")]
+Into = Annotated[Path | None, typer.Option("--into", help="The run folder to fill (default: runs/NAME).")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+
+
+def verb(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Register a verb; an error a user can cause is one sentence on standard error and its exit code."""
+
+    @wraps(function)
+    def guarded(*arguments: Any, **options: Any) -> None:
+        try:
+            code = function(*arguments, **options)
+        except EmoJudgeError as error:
+            print(f"emojudge: {error}", file=sys.stderr)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            print("emojudge: interrupted; run the same command again to go on from here.", file=sys.stderr)
+            raise typer.Exit(130) from None
+        raise typer.Exit(code or 0)
+
+    return app.command(function.__name__.rstrip("_").replace("_", "-"))(guarded)
+
+
+def experiment(source: Path | None, changes: list[str] | None, into: Path | None = None) -> Any:
+    """The experiment of a TOML file, of a run folder that exists, or of the changes alone."""
+    from emojudge.experiment import Experiment
+
+    return Experiment.open(source, changes or [], into)
