@@ -99,9 +99,7 @@ class EmoJudge:
         """
         run = RunFolder.open(folder)
         if "audio" in run.config.modalities and run.config.audio.normalise_features == "speaker":
-            raise ModelError(
-                f"The models in {folder} need many clips of a speaker; for one clip, train with normalise_features = 'none'."
-            )
+            raise ModelError(f"{folder} needs many clips of a speaker; train with normalise_features = 'none' to hear one.")
         return cls(run, load_config(changes=changes, base=run.config))
 
     def predict(self, clip: str | Path, text: str | None = None) -> Explanation:
