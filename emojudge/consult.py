@@ -54,8 +54,8 @@ def ask(run: RunFolder, part: Part, asked: Sequence[Any]) -> None:
 
 
 def refine_part(run: RunFolder, part: Part, fused: str) -> None:
-    """Apply the verdicts under the threshold to what `fused` predicted."""
+    """Apply the verdicts under the gates to what `fused` predicted."""
     settings, split = run.config.judge, {u.id: u.split for u in part.manifest()}
     before = [p for id, p in part.read_predictions("emotions", fused).items() if split[id] in settings.splits]
     verdicts = read_jsonl(preflight.made(part.verdicts(), "judge RUN"), Verdict)
-    write_jsonl(part.predictions("emotions", "judge"), refine_all(before, verdicts, settings.threshold))
+    write_jsonl(part.predictions("emotions", "judge"), refine_all(before, verdicts, **settings.gates))

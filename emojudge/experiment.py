@@ -21,7 +21,7 @@ from emojudge.progress import say
 from emojudge.prompts import version
 from emojudge.runs import Part, RunFolder
 from emojudge.settings import Config
-from emojudge.settings.judge import DELIVERY
+from emojudge.settings.judge import DELIVERY, GATES
 from emojudge.stages import Stages
 from emojudge.storage import digest, read_json, read_jsonl, write_jsonl
 from emojudge.types import Utterance
@@ -196,8 +196,8 @@ class Experiment:
         for part in self.run.parts():
             name = f"emotions {part.name}"
             before = ["cues", f"{'fuse' if self.fused == 'fusion' else 'predict ' + self.fused} {name}"]
-            # The threshold is applied by `refine`, so that another one asks nothing anew.
-            asked = settings.model_dump(mode="json", exclude={*DELIVERY, "threshold"})
+            # Gates are applied by `refine`, so that others ask nothing anew.
+            asked = settings.model_dump(mode="json", exclude={*DELIVERY, *GATES})
             asked["version"] = version(settings.prompt)
             self.stages.do(f"judge {name}", asked, before, [part.verdicts()], partial(self._judge, part), again=again)
 
@@ -216,7 +216,7 @@ class Experiment:
         """Apply the verdicts under the threshold; costs nothing."""
         for part in self.run.parts():
             name = f"emotions {part.name}"
-            about = [self.config.judge.threshold, self.config.judge.splits]
+            about = [self.config.judge.gates, self.config.judge.splits]
             done = [part.predictions("emotions", "judge")]
             self.stages.do(
                 f"refine {name}",

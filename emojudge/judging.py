@@ -13,6 +13,7 @@ from emojudge.errors import ConfigError, ConsentError, DataError
 from emojudge.ledger import Ledger
 from emojudge.progress import track
 from emojudge.prompts import Prompt, build
+from emojudge.refine import margin
 from emojudge.registry import resolve
 from emojudge.settings import JudgeSettings
 from emojudge.types import Cues, Prediction, Utterance, Verdict
@@ -44,16 +45,6 @@ def choose(
         return [i for i in fused if i in audio and i in text and audio[i].label != text[i].label]
     limit = float(ask.removeprefix("margin:"))
     return [i for i, prediction in fused.items() if margin(prediction) < limit]
-
-
-def margin(prediction: Prediction) -> float:
-    """The highest score less the second highest; 1 where there is only one.
-
-    >>> round(margin(Prediction("a", "fusion", {"Sad": 0.7, "Happy": 0.2, "Angry": 0.1})), 3)
-    0.5
-    """
-    first, second, *_ = [*sorted(prediction.scores.values(), reverse=True), 0.0]
-    return first - second
 
 
 def prompts(

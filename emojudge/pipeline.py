@@ -170,4 +170,4 @@ class EmoJudge:
         )
         # A ledger of its own: here even a verdict that agrees is asked for its reason.
         [told.verdict] = judging.judge(asked, self._judge, self.run.file("say.sqlite"), settings=settings)
-        found["judge"] = refine(shown, told.verdict, settings.threshold)
+        found["judge"] = refine(shown, told.verdict, **settings.gates)

@@ -11,6 +11,9 @@ _MONEY = ("budget_dollars", "budget_tokens", "allow_unknown_price")
 DELIVERY = {"consent", "concurrency", "timeout", "batch_size", "queue_tokens", "poll_seconds", "deadline_hours", *_MONEY}
 """Settings that change no answer."""
 
+GATES = ("threshold", "max_margin", "top_k")
+"""Settings that decide what an answer may change; they are applied afterwards, so others need no new answers."""
+
 
 class JudgeSettings(Settings):
     """The judge (paper 4.6)."""
@@ -23,6 +26,10 @@ class JudgeSettings(Settings):
     """Whom to ask: everyone (paper 4.6), clips whose models disagree (abstract), or fused margins below T (decision 15)."""
     threshold: Share = 0.8
     """Change only above this confidence, strictly (paper 4.6; enforced in code, decision 19)."""
+    max_margin: Share | None = None
+    """Also change only where the two highest fused scores are less than this apart; None is no such gate (ours)."""
+    top_k: Count | None = None
+    """Also change only to one of the K highest fused labels; None is no such gate (ours)."""
     temperature: float = Field(0.3, ge=0, le=2)
     """Paper 4.6."""
     confidence_from: Literal["stated", "labels", "logprobs"] = "stated"
@@ -61,3 +68,8 @@ class JudgeSettings(Settings):
     """Orders the labels in the prompt, and is passed on where the service takes one."""
     splits: tuple[str, ...] = ("test",)
     """Which splits are judged."""
+
+    @property
+    def gates(self) -> dict[str, float | int | None]:
+        """What `emojudge.refine` asks of a verdict, as its keywords."""
+        return {name: getattr(self, name) for name in GATES}
