@@ -130,7 +130,7 @@ def judge(
 
 @verb
 def refine(run: Run, set: Set = None) -> None:
-    """Apply the verdicts under judge.threshold. Nothing is asked, so it costs nothing."""
+    """Apply the verdicts by judge.policy and its gates. Nothing is asked, so it costs nothing."""
     experiment(run, set).refine(again=True)
 
 

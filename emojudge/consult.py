@@ -1,11 +1,13 @@
 """Stage 5 on one part of a run: voices in words, prompts, the judge's verdicts, and the labels they change (paper 4.6)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from emojudge import audio, judging, preflight
+from emojudge.calibrated import calibrate
 from emojudge.cues import Quantiles, measure
-from emojudge.errors import AudioError
+from emojudge.errors import AudioError, DataError
 from emojudge.progress import track
 from emojudge.refine import refine_all
 from emojudge.runs import Part, RunFolder
@@ -54,8 +56,26 @@ def ask(run: RunFolder, part: Part, asked: Sequence[Any]) -> None:
 
 
 def refine_part(run: RunFolder, part: Part, fused: str) -> None:
-    """Apply the verdicts under the gates to what `fused` predicted."""
-    settings, split = run.config.judge, {u.id: u.split for u in part.manifest()}
-    before = [p for id, p in part.read_predictions("emotions", fused).items() if split[id] in settings.splits]
-    verdicts = read_jsonl(preflight.made(part.verdicts(), "judge RUN"), Verdict)
-    write_jsonl(part.predictions("emotions", "judge"), refine_all(before, verdicts, **settings.gates))
+    """Apply the verdicts by `judge.policy` to what `fused` predicted; where dev was judged, by the other policy too.
+
+    Raises:
+        DataError: there are no verdicts, or the policy is "calibrated" and dev has too few.
+    """
+    settings, utterances = run.config.judge, part.manifest()
+    split = {u.id: u.split for u in utterances}
+    before = {id: p for id, p in part.read_predictions("emotions", fused).items() if split[id] in settings.splits}
+    verdicts = list(read_jsonl(preflight.made(part.verdicts(), "judge RUN"), Verdict))
+    made = {"threshold": list(refine_all(before.values(), verdicts, **settings.gates))}
+    try:
+        weighed = calibrate(before, verdicts, utterances, run.config.data.labels, run.config.fusion)
+        made["calibrated"] = weighed.predictions
+        write_json(part.calibration(), {"used": weighed.used, **asdict(weighed.fitted)})
+    except DataError:
+        if settings.policy == "calibrated":
+            raise
+        part.calibration().unlink(missing_ok=True)
+    for policy in ("threshold", "calibrated"):
+        part.predictions("emotions", policy).unlink(missing_ok=True)
+    for policy, rows in made.items():
+        name = "judge" if policy == settings.policy else policy
+        write_jsonl(part.predictions("emotions", name), (replace(row, source=name) for row in rows))

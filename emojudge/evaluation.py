@@ -26,7 +26,7 @@ from emojudge.compare import (
 )
 from emojudge.errors import DataError
 from emojudge.metrics import ATTRIBUTE_SCORES, CLASS_SCORES, LABEL_SCORES, brier, ccc_from, ece, macro_f1_from, nll, rmse
-from emojudge.runs import SYSTEMS, RunFolder
+from emojudge.runs import JUDGED, SYSTEMS, RunFolder
 from emojudge.storage import read_json, read_jsonl, write_json
 from emojudge.types import Verdict
 
@@ -35,6 +35,10 @@ Row = dict[str, Any]
 PAIRS = (
     ("judge", "fusion"),
     ("judge", "early"),
+    ("judge", "threshold"),
+    ("judge", "calibrated"),
+    ("threshold", "fusion"),
+    ("calibrated", "fusion"),
     ("fusion", "audio"),
     ("fusion", "text"),
     ("fusion", "early"),
@@ -248,7 +252,7 @@ def _scores(task: str, names: Sequence[str]) -> Iterator[tuple[str, str, Score]]
 
 def _point_scores(task: str, system: str, aligned: Sequence[Aligned]) -> Iterator[tuple[str, str, list[np.ndarray]]]:
     """Metric, class and one value a part, of what gets no interval."""
-    if task == "emotions" and system != "judge":
+    if task == "emotions" and system not in JUDGED:
         for metric, score in (("ece", ece), ("brier", brier), ("nll", nll)):
             yield metric, "", [np.array([score(a.gold, a.scores, a.names)]) for a in aligned]
     elif task == "attributes":

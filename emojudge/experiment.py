@@ -197,7 +197,7 @@ class Experiment:
             name = f"emotions {part.name}"
             before = ["cues", f"{'fuse' if self.fused == 'fusion' else 'predict ' + self.fused} {name}"]
             # Gates are applied by `refine`, so that others ask nothing anew.
-            asked = settings.model_dump(mode="json", exclude={*DELIVERY, *GATES})
+            asked = settings.model_dump(mode="json", exclude={*DELIVERY, *GATES, "policy"})
             asked["version"] = version(settings.prompt)
             self.stages.do(f"judge {name}", asked, before, [part.verdicts()], partial(self._judge, part), again=again)
 
@@ -213,10 +213,10 @@ class Experiment:
         return [costs.estimate(self.prompts(part), self.config.judge.judge) for part in self.run.parts()]
 
     def refine(self, again: bool = False) -> None:
-        """Apply the verdicts under the threshold; costs nothing."""
+        """Apply the verdicts by `judge.policy`; costs nothing."""
         for part in self.run.parts():
             name = f"emotions {part.name}"
-            about = [self.config.judge.gates, self.config.judge.splits]
+            about = [self.config.judge.gates, self.config.judge.splits, self.config.judge.policy, self.config.fusion.model_dump()]
             done = [part.predictions("emotions", "judge")]
             self.stages.do(
                 f"refine {name}",

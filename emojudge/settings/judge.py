@@ -1,6 +1,6 @@
 """Whom the judge is asked about, how, and what it takes to change a label."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -24,6 +24,9 @@ class JudgeSettings(Settings):
     """A file under `emojudge/prompts/`, by its stem (decision 18)."""
     ask: str = Field("conflict", pattern=r"^(all|conflict|margin:(0?\.\d+|1(\.0)?|0))$")
     """Whom to ask: everyone (paper 4.6), clips whose models disagree (abstract), or fused margins below T (decision 15)."""
+    policy: Literal["threshold", "calibrated"] = "threshold"
+    """Change labels above the threshold (paper 4.6), or let the judge's probabilities join the fusion with weights fitted on
+    dev (ours); the latter needs dev in `judge.splits`. Where dev was judged, the other policy is scored too."""
     threshold: Share = 0.8
     """Change only above this confidence, strictly (paper 4.6; enforced in code, decision 19)."""
     max_margin: Share | None = None
@@ -70,6 +73,6 @@ class JudgeSettings(Settings):
     """Which splits are judged."""
 
     @property
-    def gates(self) -> dict[str, float | int | None]:
+    def gates(self) -> dict[str, Any]:
         """What `emojudge.refine` asks of a verdict, as its keywords."""
         return {name: getattr(self, name) for name in GATES}
