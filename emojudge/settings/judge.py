@@ -35,8 +35,14 @@ class JudgeSettings(Settings):
     """Also change only to one of the K highest fused labels; None is no such gate (ours)."""
     temperature: float = Field(0.3, ge=0, le=2)
     """Paper 4.6."""
-    confidence_from: Literal["stated", "labels", "logprobs"] = "stated"
-    """The confidence the judge states, its probability for the label, or the label token's log-probability."""
+    confidence_from: str = Field("stated", pattern=r"^(stated|labels|logprobs|samples:([2-9]|[1-9]\d))$")
+    """The confidence the judge states, its probability for the label, the label token's log-probability, or the share of K
+    answers to the same question that agree ("samples:5"; it takes a temperature above 0, and K times the money)."""
+    repair: bool = False
+    """Ask once more, and once only, where an answer is no JSON or its label is not allowed (ours)."""
+    flip_share: Share = 0.0
+    """Share of the judged clips that are asked about a second time, with the labels in another order: how often does the answer
+    flip? (ours)."""
     explain: Literal["changes", "always"] = "changes"
     """With log-probabilities, whether a reason is asked for where the label would change, or for every clip (ours)."""
     speaker_cues: bool = False
