@@ -20,6 +20,7 @@ from emojudge.compare import (
     interval,
     mcnemar,
     paired,
+    proportion,
     replicates,
     tally_labels,
     tally_values,
@@ -199,7 +200,21 @@ class _Sheet:
                 count[name] += number
         n = sum(count.values()) - count["asked"]
         rows = [self.row("judge", name, Estimate(number / self.seeds), n // self.seeds) for name, number in count.items()]
-        return [*rows, self.row("judge", "coverage", Estimate(count["asked"] / n), n // self.seeds)]
+        rows.append(self.row("judge", "coverage", Estimate(count["asked"] / n), n // self.seeds))
+        return [*rows, *self._flips()]
+
+    def _flips(self) -> Iterator[Row]:
+        """How often the judge's label was another with the labels in another order; nothing where it was not asked."""
+        pairs = []
+        for result in self.results:
+            of_split = {u.id for u in result.labelled(self.split)}
+            usual = {verdict.id: verdict.label for verdict in read_verdicts(result)}
+            path = result.part.flips()
+            turned = read_jsonl(path, Verdict) if path.exists() else ()
+            pairs += [(usual[v.id], v.label) for v in turned if v.id in of_split and v.label and usual.get(v.id)]
+        if pairs:
+            flipped = proportion(sum(a != b for a, b in pairs), len(pairs), self.options.confidence)
+            yield self.row("judge", "order_flips", flipped, len(pairs))
 
 
 def read_verdicts(result: PartResults) -> list[Verdict]:

@@ -190,8 +190,8 @@ class Experiment:
 
     # -- 5 judge
 
-    def judge(self, again: bool = False) -> None:
-        """Ask the judge about the clips that `judge.ask` selects (paper 4.6)."""
+    def judge(self, again: bool = False, frozen: bool = False) -> None:
+        """Ask the judge about the clips that `judge.ask` selects (paper 4.6); frozen: take recorded answers only."""
         settings = self.config.judge
         for part in self.run.parts():
             name = f"emotions {part.name}"
@@ -199,14 +199,14 @@ class Experiment:
             # Gates are applied by `refine`, so that others ask nothing anew.
             asked = settings.model_dump(mode="json", exclude={*DELIVERY, *GATES, "policy"})
             asked["version"] = version(settings.prompt)
-            self.stages.do(f"judge {name}", asked, before, [part.verdicts()], partial(self._judge, part), again=again)
+            self.stages.do(f"judge {name}", asked, before, [part.verdicts()], partial(self._judge, part, frozen), again=again)
 
     def prompts(self, part: Part) -> list[Any]:
         """What the judge would be asked about `part`."""
         return consult.prompts(self.run, part, self.utterances, self.systems, self.fused)
 
-    def _judge(self, part: Part) -> None:
-        consult.ask(self.run, part, self.prompts(part))
+    def _judge(self, part: Part, frozen: bool) -> None:
+        consult.ask(self.run, part, self.prompts(part), frozen)
 
     def estimate(self) -> list[costs.Estimate]:
         """What judging each part would take, at most; nothing is asked."""

@@ -8,9 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from emojudge.answers import vote
+from emojudge.answers import Reply, vote
 from emojudge.costs import Budget, check_price
-from emojudge.errors import ConfigError, ConsentError, DataError
+from emojudge.errors import ConfigError, ConsentError, DataError, JudgeError
 from emojudge.ledger import Ledger
 from emojudge.progress import track
 from emojudge.prompts import Prompt, build
@@ -56,8 +56,11 @@ def prompts(
     *,
     labels: Sequence[str],
     settings: JudgeSettings,
+    turned: bool = False,
 ) -> Iterator[Prompt]:
     """One prompt for each id, built when it is wanted; of the utterance it sees text and gender only.
+
+    `turned` shows the labels in another order.
 
     Raises:
         DataError: a clip has no cues.
@@ -65,9 +68,9 @@ def prompts(
     for i in ids:
         if i not in cues:
             raise DataError(f"There are no cues for {i}; measure them first with: emojudge cues")
-        yield build(
-            i, utterances[i].text, cues[i], shown=fused[i].label, labels=labels, settings=settings, gender=utterances[i].gender
-        )
+        who = utterances[i]
+        about: dict[str, Any] = {"labels": labels, "settings": settings, "gender": who.gender, "turned": turned}
+        yield build(i, who.text, cues[i], shown=fused[i].label, **about)
 
 
 def open_judge(settings: JudgeSettings) -> Any:
@@ -118,6 +121,49 @@ def judge(
             opened.ledger = book
         work = _Work(opened, book, budget, repair=settings is not None and settings.repair)
         yield from track(work.verdicts(asked), f"Asking {opened.name}", total)
+
+
+def frozen(asked: Sequence[Prompt], settings: JudgeSettings, ledger: str | Path) -> Iterator[Verdict]:
+    """The verdicts that `judge` would give, from the ledger or the recording alone; nothing can be asked.
+
+    Raises:
+        JudgeError: some have no answer; how many, and the first.
+    """
+    module, argument = resolve("judges", settings.judge)
+    recording = hasattr(module, "ReplayJudge")
+    opened = module.open(argument, settings) if recording else Frozen(module.named(argument, settings))
+    with nullcontext() if recording or not Path(ledger).exists() else Ledger(ledger) as book:
+        if not recording:
+            opened.ledger = book
+        missing = [p.id for p in asked if not opened.knows(p) and not all(map(opened.knows, p.each()))]
+    if missing:
+        raise JudgeError(
+            f"{len(missing)} of {len(asked)} questions have no recorded answer, the first is about {missing[0]}; "
+            "run without --frozen to ask, or with the settings of the recording."
+        )
+    yield from judge(asked, opened, ledger, len(asked), settings)
+
+
+@dataclass
+class Frozen:
+    """Stands for a judge that is not there; what the ledger does not know, it does not either."""
+
+    name: str
+    ledger: Ledger | None = None
+    remote: bool = False
+    recorded: bool = False
+
+    def knows(self, prompt: Prompt) -> bool:
+        """Whether there is an answer."""
+        return self.ledger is not None and self.ledger.find(prompt.key(self.name)) is not None
+
+    def judge(self, prompts: Sequence[Prompt]) -> Iterator[Reply]:
+        """Refuse.
+
+        Raises:
+            JudgeError: always.
+        """
+        raise JudgeError(f"{len(prompts)} questions have no recorded answer, the first is about {prompts[0].id}.")
 
 
 @dataclass

@@ -84,7 +84,7 @@ def decide(
     """One of `REASONS`; a verdict about another clip or with a foreign label changes nothing."""
     if verdict is None or verdict.outcome != "ok":
         return _FAILED.get(verdict.outcome, "kept_invalid") if verdict else "not_asked"
-    if verdict.id != prediction.id or verdict.label not in prediction.scores:
+    if verdict.id != prediction.id or verdict.label is None or verdict.label not in prediction.scores:
         return "kept_invalid"
     if verdict.label == prediction.label:
         return "kept_agree"

@@ -71,6 +71,10 @@ class Part:
         """The judge's answers."""
         return self.folder / task / "verdicts.jsonl"
 
+    def flips(self) -> Path:
+        """The judge's answers where it was asked with the labels in another order."""
+        return self.folder / "emotions" / "flips.jsonl"
+
     def predictions(self, task: str, system: str) -> Path:
         """One system's predictions on every split."""
         return self.folder / task / "predictions" / f"{system}.jsonl"

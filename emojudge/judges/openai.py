@@ -34,6 +34,11 @@ def open(argument: str, settings: JudgeSettings) -> "OpenAIJudge":
     return OpenAIJudge(Exchange(argument, settings), find(settings), settings.concurrency)
 
 
+def named(argument: str, settings: JudgeSettings) -> str:
+    """What the judge for `argument` goes by in the ledger; no key is needed."""
+    return Exchange(argument, settings).name
+
+
 @dataclass
 class OpenAIJudge:
     """A model behind HTTP, asked at once."""
