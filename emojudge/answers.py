@@ -8,6 +8,7 @@ import json
 import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
@@ -92,6 +93,30 @@ def read(completion: Mapping[str, Any], prompt: Prompt, judge: str) -> Verdict:
     if finish == "length":
         return replace(base, outcome="truncated", reason=tidy(str(content)))
     return _from_json(content, prompt, base)
+
+
+def vote(prompt: Prompt, verdicts: Sequence[Verdict], judge: str) -> Verdict:
+    """Several answers to one question as one: the commonest label (the first of equals) with its share of all that were asked.
+
+    Probabilities are shares of the usable answers. Where none is usable, the first stands.
+
+    >>> from emojudge.prompts import build
+    >>> from emojudge.settings import JudgeSettings
+    >>> from emojudge.types import Cues
+    >>> prompt = build("a", "Hi", Cues("a", 1.0), shown="Sad", labels=("Sad", "Happy"), settings=JudgeSettings())
+    >>> answers = [Verdict("a", "Sad"), Verdict("a", "Happy"), Verdict("a", "Sad"), Verdict("a", None, outcome="invalid")]
+    >>> found = vote(prompt, answers, "local")
+    >>> found.label, found.confidence, round(found.probabilities["Sad"], 3)
+    ('Sad', 0.5, 0.667)
+    """
+    usable = [verdict for verdict in verdicts if verdict.outcome == "ok"]
+    if not usable:
+        return replace(verdicts[0], key=prompt.key(judge))
+    votes = Counter(verdict.label for verdict in usable)
+    best, count = votes.most_common(1)[0]  # of equals the one that was met first
+    said = next(verdict for verdict in usable if verdict.label == best)
+    shares = {label: votes[label] / len(usable) for label in prompt.labels}
+    return replace(said, probabilities=shares, confidence=count / len(verdicts), key=prompt.key(judge))
 
 
 def tidy(reason: str) -> str:

@@ -117,6 +117,9 @@ def judge(
     run: Run,
     set: Set = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count requests, tokens and cost; ask nothing.")] = False,
+    frozen: Annotated[
+        bool, typer.Option("--frozen", help="Take recorded answers only; one that is missing is an error.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Ask the judge about the clips that judge.ask selects. Nothing is asked twice."""
@@ -125,12 +128,12 @@ def judge(
         estimates = work.estimate()
         print_json([asdict(one) for one in estimates]) if json else print("\n".join(map(str, estimates)))
     else:
-        work.judge(again=True)
+        work.judge(again=True, frozen=frozen)
 
 
 @verb
 def refine(run: Run, set: Set = None) -> None:
-    """Apply the verdicts under judge.threshold. Nothing is asked, so it costs nothing."""
+    """Apply the verdicts by judge.policy and its gates. Nothing is asked, so it costs nothing."""
     experiment(run, set).refine(again=True)
 
 

@@ -134,6 +134,20 @@ def paired(
     return interval(values[0] - values[1], confidence)
 
 
+def proportion(count: int, n: int, confidence: float = 0.95) -> Estimate:
+    """A share with Wilson's interval, which takes the `n` as independent.
+
+    >>> [round(value, 3) for value in (lambda e: (e.value, e.low, e.high))(proportion(2, 10))]
+    [0.2, 0.057, 0.51]
+    """
+    from scipy.stats import binomtest
+
+    if not n:
+        return Estimate(None)
+    found = binomtest(count, n).proportion_ci(confidence, method="wilson")
+    return Estimate(count / n, float(found.low), float(found.high))
+
+
 def mcnemar(gold: Sequence[str], first: Sequence[str], second: Sequence[str]) -> float:
     """Exact two-sided McNemar p: how likely chance alone parts the clips only one got right so unevenly.
 

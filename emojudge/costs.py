@@ -72,7 +72,7 @@ class Estimate:
 
 
 def estimate(asked: Iterable[Prompt], judge: str) -> Estimate:
-    """Requests, tokens and cost of asking the judge `judge` ("openai:gpt-4o") all of it; the ledger may know some.
+    """Requests, tokens and cost of asking the judge `judge` ("openai:gpt-4o") all of it, every sample; the ledger may know some.
 
     >>> from emojudge.prompts import build
     >>> from emojudge.types import Cues
@@ -81,7 +81,7 @@ def estimate(asked: Iterable[Prompt], judge: str) -> Estimate:
     True
     """
     requests = tokens_in = tokens_out = 0
-    for prompt in asked:
+    for prompt in (each for question in asked for each in question.each()):
         requests += 1
         tokens_in += tokens_of(prompt)
         tokens_out += 50 + 8 * len(prompt.labels) if prompt.schema else 1

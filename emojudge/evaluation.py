@@ -20,13 +20,14 @@ from emojudge.compare import (
     interval,
     mcnemar,
     paired,
+    proportion,
     replicates,
     tally_labels,
     tally_values,
 )
 from emojudge.errors import DataError
 from emojudge.metrics import ATTRIBUTE_SCORES, CLASS_SCORES, LABEL_SCORES, brier, ccc_from, ece, macro_f1_from, nll, rmse
-from emojudge.runs import SYSTEMS, RunFolder
+from emojudge.runs import JUDGED, SYSTEMS, RunFolder
 from emojudge.storage import read_json, read_jsonl, write_json
 from emojudge.types import Verdict
 
@@ -35,6 +36,10 @@ Row = dict[str, Any]
 PAIRS = (
     ("judge", "fusion"),
     ("judge", "early"),
+    ("judge", "threshold"),
+    ("judge", "calibrated"),
+    ("threshold", "fusion"),
+    ("calibrated", "fusion"),
     ("fusion", "audio"),
     ("fusion", "text"),
     ("fusion", "early"),
@@ -195,7 +200,21 @@ class _Sheet:
                 count[name] += number
         n = sum(count.values()) - count["asked"]
         rows = [self.row("judge", name, Estimate(number / self.seeds), n // self.seeds) for name, number in count.items()]
-        return [*rows, self.row("judge", "coverage", Estimate(count["asked"] / n), n // self.seeds)]
+        rows.append(self.row("judge", "coverage", Estimate(count["asked"] / n), n // self.seeds))
+        return [*rows, *self._flips()]
+
+    def _flips(self) -> Iterator[Row]:
+        """How often the judge's label was another with the labels in another order; nothing where it was not asked."""
+        pairs = []
+        for result in self.results:
+            of_split = {u.id for u in result.labelled(self.split)}
+            usual = {verdict.id: verdict.label for verdict in read_verdicts(result)}
+            path = result.part.flips()
+            turned = read_jsonl(path, Verdict) if path.exists() else ()
+            pairs += [(usual[v.id], v.label) for v in turned if v.id in of_split and v.label and usual.get(v.id)]
+        if pairs:
+            flipped = proportion(sum(a != b for a, b in pairs), len(pairs), self.options.confidence)
+            yield self.row("judge", "order_flips", flipped, len(pairs))
 
 
 def read_verdicts(result: PartResults) -> list[Verdict]:
@@ -248,7 +267,7 @@ def _scores(task: str, names: Sequence[str]) -> Iterator[tuple[str, str, Score]]
 
 def _point_scores(task: str, system: str, aligned: Sequence[Aligned]) -> Iterator[tuple[str, str, list[np.ndarray]]]:
     """Metric, class and one value a part, of what gets no interval."""
-    if task == "emotions" and system != "judge":
+    if task == "emotions" and system not in JUDGED:
         for metric, score in (("ece", ece), ("brier", brier), ("nll", nll)):
             yield metric, "", [np.array([score(a.gold, a.scores, a.names)]) for a in aligned]
     elif task == "attributes":

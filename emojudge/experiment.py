@@ -21,7 +21,7 @@ from emojudge.progress import say
 from emojudge.prompts import version
 from emojudge.runs import Part, RunFolder
 from emojudge.settings import Config
-from emojudge.settings.judge import DELIVERY
+from emojudge.settings.judge import DELIVERY, GATES
 from emojudge.stages import Stages
 from emojudge.storage import digest, read_json, read_jsonl, write_jsonl
 from emojudge.types import Utterance
@@ -190,33 +190,33 @@ class Experiment:
 
     # -- 5 judge
 
-    def judge(self, again: bool = False) -> None:
-        """Ask the judge about the clips that `judge.ask` selects (paper 4.6)."""
+    def judge(self, again: bool = False, frozen: bool = False) -> None:
+        """Ask the judge about the clips that `judge.ask` selects (paper 4.6); frozen: take recorded answers only."""
         settings = self.config.judge
         for part in self.run.parts():
             name = f"emotions {part.name}"
             before = ["cues", f"{'fuse' if self.fused == 'fusion' else 'predict ' + self.fused} {name}"]
-            # The threshold is applied by `refine`, so that another one asks nothing anew.
-            asked = settings.model_dump(mode="json", exclude={*DELIVERY, "threshold"})
+            # Gates are applied by `refine`, so that others ask nothing anew.
+            asked = settings.model_dump(mode="json", exclude={*DELIVERY, *GATES, "policy"})
             asked["version"] = version(settings.prompt)
-            self.stages.do(f"judge {name}", asked, before, [part.verdicts()], partial(self._judge, part), again=again)
+            self.stages.do(f"judge {name}", asked, before, [part.verdicts()], partial(self._judge, part, frozen), again=again)
 
     def prompts(self, part: Part) -> list[Any]:
         """What the judge would be asked about `part`."""
         return consult.prompts(self.run, part, self.utterances, self.systems, self.fused)
 
-    def _judge(self, part: Part) -> None:
-        consult.ask(self.run, part, self.prompts(part))
+    def _judge(self, part: Part, frozen: bool) -> None:
+        consult.ask(self.run, part, self.prompts(part), frozen)
 
     def estimate(self) -> list[costs.Estimate]:
         """What judging each part would take, at most; nothing is asked."""
         return [costs.estimate(self.prompts(part), self.config.judge.judge) for part in self.run.parts()]
 
     def refine(self, again: bool = False) -> None:
-        """Apply the verdicts under the threshold; costs nothing."""
+        """Apply the verdicts by `judge.policy`; costs nothing."""
         for part in self.run.parts():
             name = f"emotions {part.name}"
-            about = [self.config.judge.threshold, self.config.judge.splits]
+            about = [self.config.judge.gates, self.config.judge.splits, self.config.judge.policy, self.config.fusion.model_dump()]
             done = [part.predictions("emotions", "judge")]
             self.stages.do(
                 f"refine {name}",

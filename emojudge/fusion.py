@@ -146,11 +146,13 @@ Start = tuple[np.ndarray, np.ndarray]
 
 
 def _start(mean: np.ndarray, deviation: np.ndarray, size: int, task: str, settings: FusionSettings) -> Start:
-    """Nothing, or the sum of log-probabilities (mean of values), written for standardised features."""
+    """Nothing, the sum of log-probabilities (mean of values), or the first system, written for standardised features."""
     weights, bias = np.zeros((size, len(mean))), np.zeros(size)
-    if settings.shrink_to == "sum":
-        share = 1.0 if task == "emotions" else size / len(mean)
-        own = np.arange(len(mean)) % size == np.arange(size)[:, None]  # each system's score of the same name
+    if settings.shrink_to != "zero":
+        count = len(mean) if settings.shrink_to == "sum" else size
+        share = 1.0 if task == "emotions" else size / count
+        place = np.arange(len(mean))
+        own = (place % size == np.arange(size)[:, None]) & (place < count)  # each system's score of the same name
         weights, bias = own * deviation * share, own @ mean * share
     return weights, bias
 

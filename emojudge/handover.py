@@ -20,7 +20,7 @@ from emojudge.storage import atomic
 
 def of_run(work: Any) -> tuple[list[Prompt], JudgeSettings, Path]:
     """What an `emojudge.experiment.Experiment` would ask in all, its judge's settings, and its ledger."""
-    prompts = [prompt for part in work.run.parts() for prompt in work.prompts(part)]
+    prompts = [prompt for part in work.run.parts() for question in work.prompts(part) for prompt in question.each()]
     return prompts, work.config.judge, work.run.file("ledger.sqlite")
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emojudge import refine
 from emojudge.aligned import PartResults
 from emojudge.compare import change
 from emojudge.evaluation import read_verdicts, shown_to_judge
@@ -65,25 +66,20 @@ def examples(clips: Sequence[Judged], each: int = 3) -> list[Judged]:
 
 
 def sweep(results: Sequence[PartResults], split: str, steps: int = 41) -> list[tuple[float, float]]:
-    """Macro-F1 had the judge's label been taken above each threshold; it costs nothing, the answers are there.
+    """Macro-F1 had the judge's label been taken above each threshold, through the same gates; nothing is asked.
 
     A mean over the first seed's parts. At 1 no label changes, so the last value is the unjudged one.
     """
-    thresholds = np.linspace(0, 1, steps)
+    thresholds = np.linspace(0, 1, steps).tolist()
     curves = []
     for result in (r for r in results if r.part.seed == results[0].part.seed and "judge" in r.predictions):
-        verdicts = {v.id: v for v in read_verdicts(result) if v.outcome == "ok" and v.label in result.names}
-        shown = result.align(shown_to_judge(list(result.predictions)), split)
+        before, verdicts = shown_to_judge(list(result.predictions)), read_verdicts(result)
+        shown, rows = result.align(before, split), result.predictions[before]
         if shown.ids:
-            answers = [verdicts.get(clip) for clip in shown.ids]
-            curves.append([macro_f1(shown.gold, _taken(shown.predicted, answers, t), shown.names) for t in thresholds])
-    return list(zip(thresholds.tolist(), np.mean(curves, axis=0).tolist(), strict=True)) if curves else []
-
-
-def _taken(shown: Sequence[str], answers: Sequence[Verdict | None], threshold: float) -> list[str]:
-    """The labels that stand when answers above `threshold` are taken, strictly (PAPER decision 19)."""
-    pairs = zip(shown, answers, strict=True)
-    return [answer.label if answer and answer.label and answer.confidence > threshold else label for label, answer in pairs]
+            gates = {name: value for name, value in result.config.judge.gates.items() if name != "threshold"}
+            swept = refine.sweep([rows[clip] for clip in shown.ids], verdicts, thresholds, **gates)
+            curves.append([macro_f1(shown.gold, [p.label for p in new], shown.names) for new in swept.values()])
+    return list(zip(thresholds, np.mean(curves, axis=0).tolist(), strict=True)) if curves else []
 
 
 def read_cues(run: RunFolder) -> dict[str, Cues]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from emojudge.evaluation import Row, find
-from emojudge.runs import RunFolder
+from emojudge.runs import JUDGED, RunFolder
 from emojudge.settings import Config
 from emojudge.tables import SHORT, systems
 
@@ -22,7 +22,7 @@ def verdict(run: RunFolder, rows: Sequence[Row]) -> str:
     sentences: list[str] = []
     for task in run.config.tasks:
         split = main_split(run.config, rows, task)
-        present = [s for s in systems(rows, task, split) if s != "judge"] if split else []
+        present = [s for s in systems(rows, task, split) if s not in JUDGED] if split else []
         if split and present:
             sentences.append(_how_good(rows, present[-1], (task, split), first=not sentences))
     judge = judge_sentence(run.config, rows)

@@ -9,6 +9,7 @@ from typing import Any
 
 from emojudge import audio, cues, fusion, judging
 from emojudge.audio import Normaliser
+from emojudge.calibrated import weigh
 from emojudge.config import load_config
 from emojudge.errors import DataError, ModelError
 from emojudge.features import Features
@@ -173,4 +174,8 @@ class EmoJudge:
         )
         # A ledger of its own: here even a verdict that agrees is asked for its reason.
         [told.verdict] = judging.judge(asked, self._judge, self.run.file("say.sqlite"), settings=settings)
-        found["judge"] = refine(shown, told.verdict, settings.threshold)
+        path = self.part.calibration()
+        if settings.policy == "calibrated" and path.exists():
+            found["judge"] = weigh(shown, told.verdict, read_json(path))
+        else:
+            found["judge"] = refine(shown, told.verdict, **settings.gates)

@@ -29,13 +29,17 @@ def check_judge(config: Config) -> None:
     Raises:
         UnknownName: there is no such judge.
         ConsentError: it is on another machine, and nobody agreed.
-        ConfigError: conflicts of a single model are asked for.
+        ConfigError: conflicts of a single model are asked for, or a policy that needs dev does not get it.
     """
     if config.judge.judge == "none" or "emotions" not in config.tasks:
         return
     judging.open_judge(config.judge)
     if config.judge.ask == "conflict" and (len(config.modalities) < 2 or config.fusion_method == "early"):
         raise ConfigError('judge.ask = "conflict" needs an audio and a text model; with one, use judge.ask = "margin:0.2".')
+    if config.judge.policy == "calibrated" and "dev" not in config.judge.splits:
+        raise ConfigError(
+            'judge.policy = "calibrated" learns on dev what a judge is worth; ask about it, with judge.splits = ["dev", "test"].'
+        )
 
 
 def check_system(system: str, systems: Sequence[str]) -> None:

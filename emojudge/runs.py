@@ -14,6 +14,7 @@
           fusion.json
           predictions/               audio.jsonl  text.jsonl  fusion.jsonl  judge.jsonl
           verdicts.jsonl             the judge's answers
+          calibration.json           the calibrated judge's weights
       metrics.json                   rows {system, task, split, metric, class, value, low, high, n, part}
       report.html  tables.md
 
@@ -30,8 +31,10 @@ from emojudge.settings import Config
 from emojudge.storage import read_json, read_jsonl, write_jsonl
 from emojudge.types import Prediction, Utterance
 
-SYSTEMS = ("audio", "text", "early", "fusion", "ensemble", "judge")
-"""Every source of predictions, in the order of the stages."""
+SYSTEMS = ("audio", "text", "early", "fusion", "ensemble", "judge", "threshold", "calibrated")
+"""Every source of predictions, in the order of the stages; the last two are the judge by the policy that was not chosen."""
+
+JUDGED = ("judge", "threshold", "calibrated")
 
 
 @dataclass(frozen=True)
@@ -60,9 +63,17 @@ class Part:
         """The fitted fusion."""
         return self.folder / task / "fusion.json"
 
+    def calibration(self) -> Path:
+        """The fitted weights of the calibrated judge."""
+        return self.folder / "emotions" / "calibration.json"
+
     def verdicts(self, task: str = "emotions") -> Path:
         """The judge's answers."""
         return self.folder / task / "verdicts.jsonl"
+
+    def flips(self) -> Path:
+        """The judge's answers where it was asked with the labels in another order."""
+        return self.folder / "emotions" / "flips.jsonl"
 
     def predictions(self, task: str, system: str) -> Path:
         """One system's predictions on every split."""

@@ -17,7 +17,11 @@ from emojudge.types import ATTRIBUTES, Utterance
 METRICS = {"macro_f1": "Macro-F1", "uar": "UAR", "accuracy": "Accuracy", "weighted_f1": "Weighted F1"}
 """Scores of emotions, and how a person writes them."""
 
-SHORT = {"audio": "Audio", "text": "Text", "early": "Early fusion", "fusion": "Fusion", "ensemble": "Ensemble", "judge": "Judged"}
+SHORT = {"audio": "Audio", "text": "Text", "early": "Early fusion", "fusion": "Fusion", "ensemble": "Ensemble"} | {
+    "judge": "Judged",
+    "threshold": "Judged by threshold",
+    "calibrated": "Judged, calibrated",
+}
 """What a reader should know the systems as."""
 
 

@@ -25,7 +25,7 @@ LAYERS = [
     {"audio", "corpora", "judges", "splits", "metrics", "losses", "layers", "refine", "batches", "checkpoints"},
     {"encoders", "perturbations"},
     {"manifest", "cues", "cache", "transcripts", "models", "fusion", "judging", "compare", "tiny_checkpoints", "miniature"},
-    {"inference", "aligned", "objective", "fusing", "handover", "optimisation"},
+    {"inference", "aligned", "objective", "fusing", "calibrated", "handover", "optimisation"},
     {"speakers"},
     {"features", "evaluation", "scaling"},
     {"tables", "figures", "judged"},

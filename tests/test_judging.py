@@ -8,9 +8,10 @@ import pytest
 from emojudge.answers import Reply
 from emojudge.costs import estimate
 from emojudge.errors import ConfigError, ConsentError, DataError, JudgeError, UnknownName
-from emojudge.judging import SHARD, choose, judge, margin, open_judge, prompts
+from emojudge.judging import SHARD, choose, judge, open_judge, prompts
 from emojudge.ledger import Ledger
 from emojudge.prompts import build
+from emojudge.refine import margin
 from emojudge.registry import names
 from emojudge.settings import JudgeSettings
 from emojudge.storage import write_jsonl

@@ -5,7 +5,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -170,3 +172,21 @@ def test_equal_requests_are_one_row(ledger):
     ledger.intend({key: prompt()}, "test")
     ledger.intend({key: replace(prompt(), id="b")}, "test")
     assert ledger.totals()["requests"] == 1
+
+
+def test_a_large_ledger_is_read_in_constant_memory(tmp_path):
+    """Python's own allocations, at two sizes; benchmarks/ledger.py does it with a million rows and the whole process."""
+    path = Path(__file__).parents[1] / "benchmarks" / "ledger.py"
+    found = spec_from_file_location("ledger_benchmark", path)
+    sys.modules[found.name] = benchmark = module_from_spec(found)
+    found.loader.exec_module(benchmark)
+    peaks = []
+    for rows in (500, 5000):
+        steps = list(benchmark.measure(rows, tmp_path / str(rows)))
+        assert [step.rows for step in steps] == [rows] * 4
+        with Ledger(tmp_path / str(rows)) as ledger:
+            tracemalloc.start()
+            assert sum(1 for _ in ledger.verdicts()) == rows and ledger.find("none") is None
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 50_000

@@ -68,6 +68,35 @@ def test_each_reason(verdict, note):
     assert refine(Prediction("a", "fusion", {"Sad": 0.7, "Happy": 0.3}), verdict, 0.8).note == note
 
 
+gates = st.fixed_dictionaries({"max_margin": st.none() | shares, "top_k": st.none() | st.integers(1, 5)})
+
+
+@given(predictions(), st.none() | verdicts, shares, gates)
+def test_gates_only_ever_keep_what_would_have_changed(old, verdict, threshold, gates):
+    """The rule written out again, by ranks instead of counts."""
+    free, gated = refine(old, verdict, threshold), refine(old, verdict, threshold, **gates)
+    first, second, *_ = sorted(old.scores.values(), reverse=True)
+    narrow = gates["max_margin"] is None or first - second < gates["max_margin"]
+    if free.note != "changed":
+        assert gated == free
+    elif not narrow:
+        assert gated.note == "kept_margin" and gated.scores == old.scores
+    else:
+        allowed = sorted(old.scores.values(), reverse=True)[: gates["top_k"]]
+        inside = old.scores[verdict.label] >= allowed[-1]
+        assert gated.note == ("changed" if inside else "kept_topk")
+        assert gated.label == (verdict.label if inside else old.label)
+
+
+def test_gates_hold_while_thresholds_are_swept():
+    old = [Prediction("a", "fusion", {"Sad": 0.5, "Happy": 0.3, "Angry": 0.2})]
+    found = [Verdict("a", "Angry", confidence=0.7)]
+    notes = [{t: rows[0].note for t, rows in sweep(old, found, (0.6, 0.9), **gate).items()} for gate in ({}, {"top_k": 2})]
+    assert notes == [{0.6: "changed", 0.9: "kept_low_confidence"}, {0.6: "kept_topk", 0.9: "kept_low_confidence"}]
+    assert refine(old[0], found[0], 0.6, max_margin=0.2).note == "kept_margin"
+    assert refine(old[0], found[0], 0.6, max_margin=0.21).note == "changed"
+
+
 def test_a_third_label_with_an_equal_score_does_not_win():
     old = Prediction("a", "fusion", {"Angry": 0.4, "Sad": 0.4, "Happy": 0.2})
     assert refine(old, Verdict("a", "Happy", confidence=1.0), 0.5).label == "Happy"

@@ -18,7 +18,7 @@ KINDS = {
     "delay": "do it `seconds` later",
     "content": "answer with `content` (text, or anything that JSON can hold) under `status` 200",
     "bomb": "answer with little that unpacks to 128 MiB",
-    "answer": "the model says `text`, ends with `finish`, or refuses with `refusal`",
+    "answer": "the model says `text`, ends with `finish`, or refuses with `refusal`; `headers` are sent",
     "error": "line: an error with `code` and no answer, as batch_expired or request_timeout",
     "missing": "line: in neither file",
     "twice": "line: in the file twice",

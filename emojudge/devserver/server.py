@@ -199,7 +199,7 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         if fault and kind == "content":
             content = fault.content
-        return self._send(status, content, cut=kind == "cut")
+        return self._send(status, content, fault.headers if fault else None, cut=kind == "cut")
 
     def _send(self, status: int, content: Any, headers: Mapping[str, str] | None = None, cut: bool = False) -> None:
         """Write an answer, whole or cut in the middle."""

@@ -54,6 +54,15 @@ def open(argument: str, settings: JudgeSettings) -> "LocalJudge":
     return LocalJudge(f"local:{path.stem}", path, settings)
 
 
+def named(argument: str, settings: JudgeSettings) -> str:
+    """What the judge for `argument` goes by in the ledger; no weights are needed.
+
+    >>> named("", JudgeSettings()), named("/models/any.gguf", JudgeSettings())
+    ('local:qwen', 'local:any')
+    """
+    return f"local:{Path(argument).stem if argument else 'qwen'}"
+
+
 def _is_gguf(path: Path) -> bool:
     """Whether the file is there and begins as a GGUF file does."""
     if not path.is_file():

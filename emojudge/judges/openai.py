@@ -7,13 +7,15 @@ read it; it goes nowhere but into the request. Requests are not stored by the se
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import Queue
 from typing import Any
 
 from emojudge.answers import Reply
+from emojudge.costs import tokens_of
 from emojudge.errors import ConfigError
 from emojudge.judges._exchange import Exchange
+from emojudge.judges._pace import Pace
 from emojudge.judges._service import ATTEMPTS, Service, chunks, find, wait
 from emojudge.prompts import Prompt
 from emojudge.settings import JudgeSettings
@@ -34,6 +36,11 @@ def open(argument: str, settings: JudgeSettings) -> "OpenAIJudge":
     return OpenAIJudge(Exchange(argument, settings), find(settings), settings.concurrency)
 
 
+def named(argument: str, settings: JudgeSettings) -> str:
+    """What the judge for `argument` goes by in the ledger; no key is needed."""
+    return Exchange(argument, settings).name
+
+
 @dataclass
 class OpenAIJudge:
     """A model behind HTTP, asked at once."""
@@ -42,6 +49,7 @@ class OpenAIJudge:
     service: Service
     concurrency: int
     recorded: bool = False
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def name(self) -> str:
@@ -106,12 +114,16 @@ class OpenAIJudge:
         begun, attempt = time.monotonic(), 0
         while True:
             sent = self.exchange.body(prompt)
+            if not self.pace.take(tokens_of(prompt), stop):
+                return self.exchange.failure(prompt, "The run was left.", time.monotonic() - begun)
             try:
                 with endpoint.with_streaming_response.create(**sent) as response:
+                    self.pace.note(response.headers)
                     answer = b"".join(chunks(response, ANSWER_BYTES))
                 return self.exchange.reply(prompt, answer, time.monotonic() - begun)
             except openai.APIError as error:
                 status = getattr(error, "status_code", None)
+                self.pace.note(getattr(getattr(error, "response", None), "headers", {}))
                 self.service.raise_if_fatal(status, error.code, self.exchange.model)
                 if self.exchange.complaint(status, error.param, str(error), sent):
                     continue

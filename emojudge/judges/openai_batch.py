@@ -45,6 +45,11 @@ def open(argument: str, settings: JudgeSettings) -> "BatchJudge":
     return BatchJudge(Exchange(argument, settings), find(settings), settings)
 
 
+def named(argument: str, settings: JudgeSettings) -> str:
+    """What the judge for `argument` goes by in the ledger; no key is needed."""
+    return Exchange(argument, settings).name
+
+
 @dataclass
 class BatchJudge:
     """A model behind the Batch API. It goes by the name of `openai:MODEL`, so that neither asks what the other was told.

@@ -40,6 +40,10 @@ class ReplayJudge:
     remote: bool = False
     recorded: bool = True
 
+    def knows(self, prompt: Prompt) -> bool:
+        """Whether there is an answer."""
+        return prompt.key(self.name) in self.verdicts
+
     def judge(self, prompts: Sequence[Prompt]) -> Iterator[Reply]:
         """Look each one up.
 

@@ -6,8 +6,8 @@ What is right is never an argument here, so no request can depend on it.
 import json
 import random
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from string import Template
@@ -22,13 +22,17 @@ from emojudge.types import Cues
 
 Message = Mapping[str, str]
 
+AGAIN = "Your last answer was not one JSON object with an allowed label. Write nothing else."
+"""Added where an answer could not be used (`judge.repair`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One request about one utterance, complete but for the model that will answer it.
+    """A question about one utterance, complete but for the model that will answer it; one request, or `samples` of them.
 
     `labels` are in the order in which they are shown. `schema` is the JSON Schema of the answer, None where one word
-    is wanted. `prompt_id` names the text and its version, as "paper@1f2e3d4c". `cut` says that the transcript was longer.
+    is wanted. `prompt_id` names the text and its version, as "paper@1f2e3d4c". `cut` says that the transcript was longer,
+    `turned` that the labels are in another order than usual.
     """
 
     id: str
@@ -41,6 +45,20 @@ class Prompt:
     confidence_from: str
     seed: int
     cut: bool = False
+    samples: int = 1
+    turned: bool = False
+
+    def each(self) -> "Iterator[Prompt]":
+        """The requests that it takes: itself, or its samples, which differ in their seeds and so in their keys."""
+        if self.samples == 1:
+            yield self
+        else:
+            yield from (replace(self, samples=1, seed=self.seed + 1 + n) for n in range(self.samples))
+
+    def again(self) -> "Prompt":
+        """The same question after an answer that could not be used; it quotes nothing of that answer."""
+        *before, last = self.messages
+        return replace(self, messages=(*before, {**last, "content": f"{last['content']}\n{AGAIN}"}))
 
     def key(self, judge: str) -> str:
         """The request's digest: equal for the same words to the same judge, whatever the utterance is called."""
@@ -57,6 +75,7 @@ def build(
     labels: Sequence[str],
     settings: JudgeSettings,
     gender: str | None = None,
+    turned: bool = False,
 ) -> Prompt:
     """Fill the prompt that `settings.prompt` names.
 
@@ -68,6 +87,7 @@ def build(
         labels: allowed answers.
         settings: prompt, threshold, `confidence_from`, `max_characters` and `seed` are used.
         gender: told only with `settings.speaker_cues`.
+        turned: show the labels in another order than usual; everything else stays.
 
     >>> prompt = build("a", "I won!", Cues("a", 1.2), shown="Sad", labels=("Sad", "Happy"), settings=JudgeSettings())
     >>> prompt.messages[-2]["content"].splitlines()[1]
@@ -81,6 +101,9 @@ def build(
     voice = describe(cues, gender if settings.speaker_cues else None)
     seed = digest([version, settings.seed, words, voice, shown, list(labels)])
     order = random.Random(seed).sample(list(labels), len(labels))
+    if turned and len(order) > 1:
+        first = 1 + int(seed[:8], 16) % (len(order) - 1)
+        order = order[first:] + order[:first]
     form = "word" if settings.confidence_from == "logprobs" else "json"
     return Prompt(
         id=utterance_id,
@@ -96,6 +119,8 @@ def build(
         confidence_from=settings.confidence_from,
         seed=settings.seed,
         cut=was_cut,
+        samples=int(settings.confidence_from.partition(":")[2] or 1),
+        turned=turned,
     )
 
 

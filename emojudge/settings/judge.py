@@ -1,6 +1,6 @@
 """Whom the judge is asked about, how, and what it takes to change a label."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,9 @@ _MONEY = ("budget_dollars", "budget_tokens", "allow_unknown_price")
 
 DELIVERY = {"consent", "concurrency", "timeout", "batch_size", "queue_tokens", "poll_seconds", "deadline_hours", *_MONEY}
 """Settings that change no answer."""
+
+GATES = ("threshold", "max_margin", "top_k")
+"""Settings that decide what an answer may change; they are applied afterwards, so others need no new answers."""
 
 
 class JudgeSettings(Settings):
@@ -21,12 +24,25 @@ class JudgeSettings(Settings):
     """A file under `emojudge/prompts/`, by its stem (decision 18)."""
     ask: str = Field("conflict", pattern=r"^(all|conflict|margin:(0?\.\d+|1(\.0)?|0))$")
     """Whom to ask: everyone (paper 4.6), clips whose models disagree (abstract), or fused margins below T (decision 15)."""
+    policy: Literal["threshold", "calibrated"] = "threshold"
+    """Change labels above the threshold (paper 4.6), or let the judge's probabilities join the fusion with weights fitted on
+    dev (ours); the latter needs dev in `judge.splits`. Where dev was judged, the other policy is scored too."""
     threshold: Share = 0.8
     """Change only above this confidence, strictly (paper 4.6; enforced in code, decision 19)."""
+    max_margin: Share | None = None
+    """Also change only where the two highest fused scores are less than this apart; None is no such gate (ours)."""
+    top_k: Count | None = None
+    """Also change only to one of the K highest fused labels; None is no such gate (ours)."""
     temperature: float = Field(0.3, ge=0, le=2)
     """Paper 4.6."""
-    confidence_from: Literal["stated", "labels", "logprobs"] = "stated"
-    """The confidence the judge states, its probability for the label, or the label token's log-probability."""
+    confidence_from: str = Field("stated", pattern=r"^(stated|labels|logprobs|samples:([2-9]|[1-9]\d))$")
+    """The confidence the judge states, its probability for the label, the label token's log-probability, or the share of K
+    answers to the same question that agree ("samples:5"; it takes a temperature above 0, and K times the money)."""
+    repair: bool = False
+    """Ask once more, and once only, where an answer is no JSON or its label is not allowed (ours)."""
+    flip_share: Share = 0.0
+    """Share of the judged clips that are asked about a second time, with the labels in another order: how often does the answer
+    flip? (ours)."""
     explain: Literal["changes", "always"] = "changes"
     """With log-probabilities, whether a reason is asked for where the label would change, or for every clip (ours)."""
     speaker_cues: bool = False
@@ -61,3 +77,8 @@ class JudgeSettings(Settings):
     """Orders the labels in the prompt, and is passed on where the service takes one."""
     splits: tuple[str, ...] = ("test",)
     """Which splits are judged."""
+
+    @property
+    def gates(self) -> dict[str, Any]:
+        """What `emojudge.refine` asks of a verdict, as its keywords."""
+        return {name: getattr(self, name) for name in GATES}

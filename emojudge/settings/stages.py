@@ -18,9 +18,9 @@ class FusionSettings(Settings):
     """Values tried, evenly spaced in log C (decision 11)."""
     folds: int = Field(5, ge=2)
     """Speaker-grouped cross-validation folds on dev (decision 11)."""
-    shrink_to: Literal["zero", "sum"] = "zero"
-    """Where the L2 penalty pulls the weights: to nothing, as the paper, or to the plain sum of the models' log-probabilities
-    (for attributes: their mean), which gets by with far less dev data (ours)."""
+    shrink_to: Literal["zero", "sum", "first"] = "zero"
+    """Where the L2 penalty pulls the weights: to nothing, as the paper; to the plain sum of the models' log-probabilities (for
+    attributes: their mean), which gets by with far less dev data; or to the first model alone (both ours)."""
     target_prior: Literal["train", "uniform"] | dict[str, Positive] = "train"
     """Class frequencies expected where it is used; the fused probabilities are corrected from dev's to these (decision 12)."""
 
