@@ -30,7 +30,8 @@ def section(run: RunFolder, about: dict[str, Any], rows: list[dict[str, Any]]) -
         f"torch {about['versions'].get('torch', '?')}, EmoJudge {about['versions'].get('emojudge', __version__)}.\n",
     ]
     notice = [f"**{about['notice']}**\n"] if about.get("notice") else []
-    return "\n".join([*how, *notice, *(to_markdown(table) for table in tables(run, rows))])
+    beside = [run.file(name).read_text(encoding="utf-8") for name in ("ablation.md", "ensemble.md") if run.file(name).exists()]
+    return "\n".join([*how, *notice, *(to_markdown(table) for table in tables(run, rows)), *beside])
 
 
 def headlines(run: RunFolder, rows: list[dict[str, Any]]) -> list[str]:

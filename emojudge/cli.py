@@ -1,7 +1,6 @@
 """The command line: one verb per stage. Each imports its stage when called, so that --help answers at once."""
 
 import sys
-import threading
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -193,11 +192,9 @@ def dev_server(
     script: Annotated[Path | None, typer.Option("--script", help="A TOML of [[faults]]: see docs/judge.md.")] = None,
 ) -> None:
     """Run a test double of an OpenAI-compatible service: no model answers, nothing costs money. Stop it with Ctrl-C."""
-    from emojudge.devserver import DevServer, read_script
+    from emojudge.devserver import serve
 
-    with DevServer(read_script(script) if script else (), port=port) as server:
-        print(f"A test double answers at {server.url} (meter: {server.url.removesuffix('/v1')}/meter)", flush=True)
-        threading.Event().wait()
+    serve(port, script)
 
 
 @verb

@@ -18,6 +18,12 @@ from emojudge.settings import JudgeSettings
 from emojudge.storage import atomic
 
 
+def of_run(work: Any) -> tuple[list[Prompt], JudgeSettings, Path]:
+    """What an `emojudge.experiment.Experiment` would ask in all, its judge's settings, and its ledger."""
+    prompts = [prompt for part in work.run.parts() for prompt in work.prompts(part)]
+    return prompts, work.config.judge, work.run.file("ledger.sqlite")
+
+
 def exchange(settings: JudgeSettings) -> Exchange:
     """The requests of the judge that the settings name; no key is needed, for nothing is sent.
 

@@ -1,7 +1,7 @@
 """Verbs for a judge elsewhere: what is under way, and questions and answers as files."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -11,19 +11,12 @@ from emojudge.verbs import Json, Run, Set, experiment, verb
 Lines = Annotated[Path, typer.Argument(help="A file of JSON Lines.")]
 
 
-def judge_of(run: Path, changes: list[str] | None) -> tuple[list[Any], Any, Path]:
-    """What a run would ask in all, the judge's settings, and the ledger."""
-    work = experiment(run, changes)
-    prompts = [prompt for part in work.run.parts() for prompt in work.prompts(part)]
-    return prompts, work.config.judge, work.run.file("ledger.sqlite")
-
-
 @verb
 def judge_export(run: Run, file: Lines = Path("requests.jsonl"), set: Set = None, json: Json = False) -> None:
     """Write the judge's unanswered requests as Batch JSON Lines, for somebody else to answer. Nothing is sent."""
     from emojudge import handover
 
-    show_mappings({"requests": handover.export(*judge_of(run, set), file)}, json)
+    show_mappings({"requests": handover.export(*handover.of_run(experiment(run, set)), file)}, json)
 
 
 @verb
@@ -31,7 +24,7 @@ def judge_import(run: Run, file: Lines, set: Set = None, json: Json = False) -> 
     """Take in answers to exported requests: the Batch API's result lines, or those of `vllm run-batch`."""
     from emojudge import handover
 
-    show_mappings({"answers": handover.take_in(*judge_of(run, set), file)}, json)
+    show_mappings({"answers": handover.take_in(*handover.of_run(experiment(run, set)), file)}, json)
 
 
 @verb
@@ -39,7 +32,7 @@ def judge_status(run: Run, set: Set = None, json: Json = False) -> None:
     """Say what the judge was asked, has answered and cost, and which batches are under way."""
     from emojudge import handover
 
-    show_mappings({"judge": handover.status(*judge_of(run, set)[1:])}, json)
+    show_mappings({"judge": handover.status(*handover.of_run(experiment(run, set))[1:])}, json)
 
 
 @verb
@@ -47,4 +40,4 @@ def judge_cancel(run: Run, set: Set = None) -> None:
     """Stop the batches under way. What they have answered is charged, and fetched by the next `emojudge judge`."""
     from emojudge import handover
 
-    print(*handover.cancel(*judge_of(run, set)[1:]) or ["There is nothing to cancel."], sep="\n")
+    print(*handover.cancel(*handover.of_run(experiment(run, set))[1:]) or ["There is nothing to cancel."], sep="\n")

@@ -9,12 +9,14 @@ import zlib
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from emojudge.devserver import toy
-from emojudge.devserver.faults import Fault, Script
+from emojudge.devserver.faults import Fault, Script, read_script
 from emojudge.devserver.store import Meter, Store
+from emojudge.errors import ConfigError
 
 RATE = {"x-ratelimit-limit-requests": "10000", "x-ratelimit-remaining-requests": "9999", "x-ratelimit-reset-requests": "6ms"}
 
@@ -120,6 +122,21 @@ class DevServer:
             case "POST /clock":
                 content = self.store.advance(int(body["seconds"]))
         return (200, content) if content is not None else (404, _MISSING)
+
+
+def serve(port: int, script: Path | None) -> None:
+    """Run until interrupted, with the faults of a TOML file.
+
+    Raises:
+        ConfigError: the file is no script, or the port is taken.
+    """
+    try:
+        server = DevServer(read_script(script) if script else (), port=port)
+    except OSError as error:
+        raise ConfigError(f"Port {port} cannot be used ({error.strerror}); choose another with --port.") from None
+    with server:
+        print(f"A test double answers at {server.url} (meter: {server.url.removesuffix('/v1')}/meter)", flush=True)
+        threading.Event().wait()
 
 
 def _about_file(name: str, content: bytes) -> dict[str, Any]:

@@ -67,31 +67,36 @@ class OpenAIJudge:
         """
         waiting, replies = iter(prompts), Queue[Reply | Exception]()
         guard, stop = threading.Lock(), threading.Event()
+        client = self.service.client()
+        working = min(self.concurrency, len(prompts))
 
         def work() -> None:
-            while not stop.is_set():
-                with guard:
-                    prompt = next(waiting, None)
-                if prompt is None:
-                    return
-                try:
-                    replies.put(self._answer(client, prompt, stop))
-                except Exception as error:  # raised again below, in the thread that asked
-                    replies.put(error)
-                    return
-
-        with self.service.client() as client:
+            nonlocal working
             try:
-                for _ in range(min(self.concurrency, len(prompts))):
-                    # A daemon, so that a request under way holds nobody up who wants to leave.
-                    threading.Thread(target=work, daemon=True).start()
-                for _ in prompts:
-                    reply = replies.get()
-                    if isinstance(reply, Exception):
-                        raise reply
-                    yield reply
-            finally:
-                stop.set()
+                while not stop.is_set():
+                    with guard:
+                        prompt = next(waiting, None)
+                    if prompt is None:
+                        break
+                    replies.put(self._answer(client, prompt, stop))
+            except Exception as error:  # raised again below, in the thread that asked
+                replies.put(error)
+            with guard:
+                working -= 1
+                if not working:  # by the last to leave: closed under a request, it would leave its connection open
+                    client.close()
+
+        try:
+            for _ in range(working):
+                # A daemon, so that a request under way holds nobody up who wants to leave.
+                threading.Thread(target=work, daemon=True).start()
+            for _ in prompts:
+                reply = replies.get()
+                if isinstance(reply, Exception):
+                    raise reply
+                yield reply
+        finally:
+            stop.set()
 
     def _answer(self, client: Any, prompt: Prompt, stop: threading.Event) -> Reply:
         """Ask until there is an answer or no hope of one; a failure is a reply too, and the label stays."""
