@@ -87,9 +87,9 @@ def _split_rows(results: Sequence[PartResults], split: str, allow_fitted: bool) 
     for first, second in PAIRS:
         if first in present and second in present:
             rows += sheet.pair(first, second)
-    if "judge" in present:
-        rows += sheet.judge(shown_to_judge(present))
-    return rows
+    for system in (system for system in JUDGED if system in present):
+        rows += sheet.judge(shown_to_judge(present), system)
+    return [*rows, *sheet.flips()] if "judge" in present else rows
 
 
 def shown_to_judge(systems: Sequence[str]) -> str:
@@ -190,20 +190,19 @@ class _Sheet:
             rows.append(self.row(f"{first}-{second}", "mcnemar_p", Estimate(mcnemar(gold, after, before)), _clips(one)))
         return rows
 
-    def judge(self, shown: str) -> list[Row]:
-        """How many clips were asked about, and what that did; summed over folds, the mean over seeds."""
-        both = [r.predictions["judge"].keys() & r.predictions[shown].keys() for r in self.results]
+    def judge(self, shown: str, system: str) -> list[Row]:
+        """How many clips were asked about, and what that did by one policy; summed over folds, the mean over seeds."""
+        both = [r.predictions[system].keys() & r.predictions[shown].keys() for r in self.results]
         count = {"asked": 0, "helped": 0, "harmed": 0, "moved": 0, "kept": 0}
-        for result, before, after in zip(self.results, self.align(shown, both), self.align("judge", both), strict=True):
+        for result, before, after in zip(self.results, self.align(shown, both), self.align(system, both), strict=True):
             count["asked"] += len({verdict.id for verdict in read_verdicts(result)} & set(after.ids))
             for name, number in changes(after.gold, before.predicted, after.predicted).items():
                 count[name] += number
         n = sum(count.values()) - count["asked"]
-        rows = [self.row("judge", name, Estimate(number / self.seeds), n // self.seeds) for name, number in count.items()]
-        rows.append(self.row("judge", "coverage", Estimate(count["asked"] / n), n // self.seeds))
-        return [*rows, *self._flips()]
+        rows = [self.row(system, name, Estimate(number / self.seeds), n // self.seeds) for name, number in count.items()]
+        return [*rows, self.row(system, "coverage", Estimate(count["asked"] / n), n // self.seeds)]
 
-    def _flips(self) -> Iterator[Row]:
+    def flips(self) -> Iterator[Row]:
         """How often the judge's label was another with the labels in another order; nothing where it was not asked."""
         pairs = []
         for result in self.results:

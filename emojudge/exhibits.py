@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from emojudge.aligned import PartResults
-from emojudge.evaluation import PAIRS, Row, find
-from emojudge.figures import confidence_histogram, threshold_sweep
-from emojudge.judged import Judged, examples, judged_clips, sweep
+from emojudge.evaluation import PAIRS, Row, find, shown_to_judge
+from emojudge.figures import confidence_histogram, risk_coverage, threshold_sweep
+from emojudge.judged import Judged, by_label, examples, judged_clips, risk_curves, sweep
 from emojudge.metrics import confusion
 from emojudge.settings import Config
 from emojudge.tables import METRICS, SHORT, number, p_value, published, system_name, systems
@@ -178,6 +178,7 @@ def judge_exhibit(
         right = [clip.verdict.label == clip.utterance.emotion for clip in answered]
         figures.append(confidence_histogram([clip.verdict.confidence for clip in answered], right, config.judge.threshold))
         figures.append(threshold_sweep(sweep(results, split), config.judge.threshold))
+        figures.append(risk_coverage(risk_curves(clips, shown_to_judge(list(results[0].predictions)))))
     return {
         "counts": counts,
         "changed": sum(counts.values()) - counts.get("asked", 0),
@@ -187,6 +188,8 @@ def judge_exhibit(
         "differences": [
             row for row in rows if row["split"] == split and row["metric"] == "macro_f1_difference" and "judge-" in row["system"]
         ],
+        "flips": find(rows, "judge", "order_flips", ("emotions", split)),
+        "by_label": by_label(clips, config.data.labels) if answered else [],
         "unusable": len(clips) - len(answered),
         "examples": [_example(clip, cues.get(clip.utterance.id)) for clip in examples(clips)],
     }

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from emojudge.selective import RiskCurve
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -121,6 +123,20 @@ def threshold_sweep(points: Sequence[tuple[float, float]], threshold: float) -> 
         axes[0].legend(loc="best")
 
     return _svg("sweep", draw)
+
+
+def risk_coverage(curves: Mapping[str, RiskCurve]) -> str:
+    """Share of wrong labels among the surest, by how many are taken; `curves` by system."""
+
+    def draw(axes: Sequence["Axes"]) -> None:
+        for system, curve in curves.items():
+            label = f"{'judge' if system == 'judge' else 'shown'}, AUGRC {curve.augrc:.3f}"
+            axes[0].plot(curve.coverage, curve.risk, color=STAND_IN[system], lw=1.6, label=label)
+        axes[0].set(title="How wrong the surest are", xlabel="share of the judged clips", ylabel="wrong labels", xlim=(0, 1))
+        axes[0].set_ylim(bottom=0)
+        axes[0].legend(loc="best")
+
+    return _svg("risk", draw)
 
 
 def _mark(axis: "Axes", threshold: float) -> None:

@@ -8,9 +8,13 @@ import numpy as np
 from emojudge import refine
 from emojudge.aligned import PartResults
 from emojudge.compare import change
+from emojudge.costs import Budget
+from emojudge.errors import JudgeError
 from emojudge.evaluation import read_verdicts, shown_to_judge
+from emojudge.ledger import Ledger
 from emojudge.metrics import macro_f1
 from emojudge.runs import RunFolder
+from emojudge.selective import RiskCurve, risk_curve
 from emojudge.storage import read_jsonl
 from emojudge.types import Cues, Utterance, Verdict
 
@@ -20,7 +24,7 @@ class Judged:
     """One labelled clip the judge was asked about.
 
     `shown` is the label it was shown, `final` what stands after it, `kind` what that did: "helped",
-    "harmed", "moved" or "kept"; `opinions` are the labels of the models that were fused.
+    "harmed", "moved" or "kept"; `sure` is the score of the shown label; `opinions` are the labels of the models that were fused.
     """
 
     utterance: Utterance
@@ -30,6 +34,7 @@ class Judged:
     final: str
     note: str
     kind: str
+    sure: float
 
     @property
     def disagreed(self) -> bool:
@@ -50,9 +55,10 @@ def judged_clips(results: Sequence[PartResults], split: str) -> list[Judged]:
         for u in result.labelled(split):
             if u.id in verdicts and u.id in shown and u.id in rows["judge"]:
                 before, after = shown[u.id].label, rows["judge"][u.id]
+                sure = shown[u.id].scores[before]
                 opinions = {name: rows[name][u.id].label for name in ("audio", "text") if name in rows and u.id in rows[name]}
                 kind = change(str(u.emotion), before, after.label)
-                clips.append(Judged(u, verdicts[u.id], opinions, before, after.label, after.note, kind))
+                clips.append(Judged(u, verdicts[u.id], opinions, before, after.label, after.note, kind, sure))
     return clips
 
 
@@ -63,6 +69,42 @@ def examples(clips: Sequence[Judged], each: int = 3) -> list[Judged]:
         of_kind = [clip for clip in clips if clip.kind == kind and clip.verdict.outcome == "ok"]
         chosen += sorted(of_kind, key=lambda c: (not c.disagreed, -c.verdict.confidence, c.utterance.id))[:each]
     return chosen
+
+
+def by_label(clips: Sequence[Judged], labels: Sequence[str]) -> list[tuple[str, int, int, int, int]]:
+    """For each true label: clips that the judge answered about, shown rightly, named rightly by the judge, right in the end."""
+    rows = []
+    for label in labels:
+        own = [clip for clip in clips if clip.utterance.emotion == label and clip.verdict.outcome == "ok"]
+        given = [(clip.shown, clip.verdict.label, clip.final) for clip in own]
+        shown, judge, final = (sum(names[k] == label for names in given) for k in range(3))
+        rows.append((label, len(own), shown, judge, final))
+    return rows
+
+
+def risk_curves(clips: Sequence[Judged], shown: str) -> dict[str, RiskCurve]:
+    """Of the clips that the judge answered about: how wrong its surest labels are, beside the surest of the system `shown`."""
+    answered = [clip for clip in clips if clip.verdict.outcome == "ok"]
+    gold = [clip.utterance.emotion for clip in answered]
+    judge = [clip.verdict.label == truth for clip, truth in zip(answered, gold, strict=True)]
+    before = [clip.shown == truth for clip, truth in zip(answered, gold, strict=True)]
+    return {
+        shown: risk_curve(before, [clip.sure for clip in answered]),
+        "judge": risk_curve(judge, [clip.verdict.confidence for clip in answered]),
+    }
+
+
+def spent(run: RunFolder) -> dict[str, float] | None:
+    """Dollars, tokens and seconds of all answers in the run's ledger; None where there is none, or it is in use."""
+    path = run.file("ledger.sqlite")
+    if not path.exists():
+        return None
+    try:
+        with Ledger(path) as book:
+            totals, budget = book.totals(), Budget(run.config.judge, book.used())
+    except JudgeError:
+        return None
+    return {"dollars": budget.dollars, "tokens": budget.tokens, "seconds": totals["seconds"], "answers": totals["answers"]}
 
 
 def sweep(results: Sequence[PartResults], split: str, steps: int = 41) -> list[tuple[float, float]]:

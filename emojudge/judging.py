@@ -129,11 +129,9 @@ def frozen(asked: Sequence[Prompt], settings: JudgeSettings, ledger: str | Path)
     Raises:
         JudgeError: some have no answer; how many, and the first.
     """
-    module, argument = resolve("judges", settings.judge)
-    recording = hasattr(module, "ReplayJudge")
-    opened = module.open(argument, settings) if recording else Frozen(module.named(argument, settings))
-    with nullcontext() if recording or not Path(ledger).exists() else Ledger(ledger) as book:
-        if not recording:
+    opened = _stand_in(settings)
+    with nullcontext() if opened.recorded or not Path(ledger).exists() else Ledger(ledger) as book:
+        if not opened.recorded:
             opened.ledger = book
         missing = [p.id for p in asked if not opened.knows(p) and not all(map(opened.knows, p.each()))]
     if missing:
@@ -142,6 +140,15 @@ def frozen(asked: Sequence[Prompt], settings: JudgeSettings, ledger: str | Path)
             "run without --frozen to ask, or with the settings of the recording."
         )
     yield from judge(asked, opened, ledger, len(asked), settings)
+
+
+def _stand_in(settings: JudgeSettings) -> Any:
+    """The recording that the settings name, or something with the name of their judge and no voice; it needs no key."""
+    module, argument = resolve("judges", settings.judge)
+    if hasattr(module, "named"):
+        return Frozen(module.named(argument, settings))
+    opened = module.open(argument, settings)
+    return opened if opened.recorded else Frozen(opened.name)
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """Results in plain words, so that a report can be read without knowing what a confidence interval is for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from emojudge.evaluation import Row, find
 from emojudge.runs import JUDGED, RunFolder
@@ -68,6 +68,23 @@ def judge_sentence(config: Config, rows: Sequence[Row]) -> str:
     )
     effect = "" if row is None else {1: ": a gain", -1: ": a loss", 0: ": no difference that can be told from chance"}[side(row)]
     return f"The judge changed {_count(changed, 'label')}, {helped:g} for the better and {harmed:g} for the worse{effect}."
+
+
+def cost_sentence(spent: Mapping[str, float] | None, helped: float, harmed: float) -> str:
+    """What the judge's answers took, and for each label put right; "" where nobody counted.
+
+    >>> cost_sentence({"answers": 40, "tokens": 40_000, "seconds": 90.0, "dollars": 0.5}, helped=8, harmed=3)
+    'All 40 answers of this run took 40,000 tokens, 90 seconds and $0.50: $0.06 a label put right, $0.10 net of those it spoilt.'
+    """
+    if not spent or not spent["answers"]:
+        return ""
+    took = f"All {spent['answers']:,.0f} answers of this run took {spent['tokens']:,.0f} tokens, {spent['seconds']:,.0f} seconds"
+    if not helped:
+        return f"{took} and ${spent['dollars']:.2f}; no label was put right."
+    unit, form = ("dollars", "${:.2f}") if spent["dollars"] else ("tokens", "{:,.0f} tokens")
+    each = f"{form.format(spent[unit] / helped)} a label put right"
+    net = f"{form.format(spent[unit] / (helped - harmed))} net of those it spoilt" if helped > harmed else "and it spoilt as many"
+    return f"{took} and ${spent['dollars']:.2f}: {each}, {net}."
 
 
 def _count(number: float, noun: str) -> str:

@@ -13,8 +13,8 @@ from emojudge.errors import MissingExtra
 from emojudge.evaluation import Row
 from emojudge.exhibits import class_bars, confusions, forest, judge_exhibit, ladder, left_out
 from emojudge.figures import scatter, training_curves
-from emojudge.judged import read_cues
-from emojudge.narrative import difference, judge_sentence, main_split, verdict
+from emojudge.judged import read_cues, spent
+from emojudge.narrative import cost_sentence, difference, judge_sentence, main_split, verdict
 from emojudge.runs import RunFolder
 from emojudge.settings import Config
 from emojudge.storage import atomic, read_json, read_jsonl
@@ -117,7 +117,9 @@ def _scatter(results: Sequence[PartResults], split: str, present: Sequence[str])
 def _judge(run: RunFolder, rows: Sequence[Row], results: Sequence[PartResults], split: str) -> dict[str, Any]:
     about = judge_exhibit(run.config, rows, results, split, read_cues(run))
     settings = run.config.judge
-    return about | {"sentence": judge_sentence(run.config, rows), "settings": settings, "split": split}
+    counts = about["counts"]
+    cost = cost_sentence(spent(run), counts.get("helped", 0), counts.get("harmed", 0))
+    return about | {"sentence": judge_sentence(run.config, rows), "settings": settings, "split": split, "cost": cost}
 
 
 def _curves(run: RunFolder, task: str) -> str:

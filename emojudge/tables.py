@@ -4,12 +4,13 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
+from itertools import product
 from typing import Any
 
 from emojudge.errors import ConfigError
 from emojudge.evaluation import PAIRS, Row, find
 from emojudge.manifest import table1
-from emojudge.runs import SYSTEMS, RunFolder
+from emojudge.runs import JUDGED, SYSTEMS, RunFolder
 from emojudge.settings import Config
 from emojudge.storage import read_jsonl
 from emojudge.types import ATTRIBUTES, Utterance
@@ -201,12 +202,14 @@ def judge_table(config: Config, rows: Sequence[Row]) -> Table:
     """What asking the judge did to the labels."""
     keys = ("asked", "helped", "harmed", "moved")
     lines = []
-    for split in config.evaluation.splits:
-        coverage = find(rows, "judge", "coverage", ("emotions", split))
+    for split, system in product(config.evaluation.splits, JUDGED):
+        where = ("emotions", split)
+        coverage = find(rows, system, "coverage", where)
         if coverage:
-            counts = [f"{row['value']:g}" if (row := find(rows, "judge", key, ("emotions", split))) else "–" for key in keys]
-            lines.append([split, f"{coverage['value']:.1%}", *counts])
-    headers = ["Split", "Coverage", "Asked", "Helped", "Harmed", "Moved"]
+            counts = [f"{row['value']:g}" if (row := find(rows, system, key, where)) else "–" for key in keys]
+            policy = config.judge.policy if system == "judge" else system
+            lines.append([f"{split}, {policy}", f"{coverage['value']:.1%}", *counts])
+    headers = ["Split, policy", "Coverage", "Asked", "Helped", "Harmed", "Moved"]
     return Table("The judge", headers, lines, "Helped: wrong → right. Harmed: right → wrong. Moved: wrong → another wrong.")
 
 

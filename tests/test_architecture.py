@@ -22,7 +22,7 @@ LAYERS = [
     {"prompts", "devserver"},
     {"answers"},
     {"costs", "ledger"},
-    {"audio", "corpora", "judges", "splits", "metrics", "losses", "layers", "refine", "batches", "checkpoints"},
+    {"audio", "corpora", "judges", "splits", "metrics", "selective", "losses", "layers", "refine", "batches", "checkpoints"},
     {"encoders", "perturbations"},
     {"manifest", "cues", "cache", "transcripts", "models", "fusion", "judging", "compare", "tiny_checkpoints", "miniature"},
     {"inference", "aligned", "objective", "fusing", "calibrated", "handover", "optimisation"},

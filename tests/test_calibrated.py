@@ -18,6 +18,7 @@ from emojudge.refine import REASONS
 from emojudge.report import render
 from emojudge.settings import FusionSettings
 from emojudge.storage import read_json, write_jsonl
+from emojudge.tables import judge_table
 from emojudge.types import Prediction, Utterance, Verdict
 from tests.made_up_run import made_up_run
 
@@ -140,6 +141,10 @@ def test_both_policies_of_a_run_are_scored_side_by_side(tmp_path):
     tested = next(v for v in verdicts if v.id not in stored["fitted_on"])
     assert weigh(shown[tested.id], tested, stored).scores == found["calibrated"][tested.id].scores
     assert scores["judge"] == scores["fusion"] < scores["calibrated"]
+    counts = {s: [find(rows, s, c, ("emotions", "test"))["value"] for c in ("helped", "harmed")] for s in ("judge", "calibrated")}
+    assert counts["judge"] == [0, 0] and counts["calibrated"][0] > counts["calibrated"][1]
+    lines = [row[0] for row in judge_table(run.config, rows).rows]
+    assert lines == ["dev, threshold", "dev, calibrated", "test, threshold", "test, calibrated"]
     assert find(rows, "judge-calibrated", "macro_f1_difference", ("emotions", "test"))
     assert find(rows, "calibrated", "ece", ("emotions", "test")) is None
     assert "Judged, calibrated" in render(run, rows)

@@ -223,7 +223,7 @@ def test_tables_hold_what_the_rows_say(run, rows):
     fusion = next(row for row in made["Emotions, test"].rows if row[0] == "Fusion")
     row = find(rows, "fusion", "macro_f1", ("emotions", "test"))
     assert fusion[1] == f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
-    assert judge_table(run.config, rows).rows[0][0] == "test"
+    assert judge_table(run.config, rows).rows[0][0] == "test, threshold"
     data = data_table(list(read_jsonl(run.manifest_file(), Utterance)), run.config)
     shares = [float(row[1].rstrip("%")) for row in data.rows[:8]]
     assert sum(shares) == pytest.approx(100, abs=0.05)
