@@ -15,6 +15,8 @@ EXTRAS = {
     "pyin": ("librosa", "the paper's own pitch tracker"),
     "report": ("matplotlib", "the HTML report"),
     "synthetic": ("espeakng_loader", "the demo's corpus"),
+    "tables": ("pyarrow", "Parquet tables and Hugging Face datasets"),
+    "audformat": ("audformat", "audformat databases"),
 }
 """Extra → a module of it, and what it is for."""
 

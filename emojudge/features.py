@@ -14,6 +14,7 @@ from emojudge.models import Encoder
 from emojudge.offline import cache_folder
 from emojudge.registry import resolve
 from emojudge.settings import AudioSettings, Config, TextSettings
+from emojudge.speakers import BySpeaker
 from emojudge.types import Utterance
 
 
@@ -59,8 +60,11 @@ class Features:
         """Frames of `utterances`: from the cache if the encoder is frozen, else as they are asked for."""
         rows = [u for u in utterances if (u.audio if modality == "audio" else u.text is not None)]
         if self.settings(modality).train == "none":
-            return self._cached(modality, encoder, rows, normaliser)
-        return self.live(modality, encoder, list(self._readable(rows)) if modality == "audio" else rows, normaliser)
+            source: Source = self._cached(modality, encoder, rows, normaliser)
+        else:
+            source = self.live(modality, encoder, list(self._readable(rows)) if modality == "audio" else rows, normaliser)
+        by_speaker = modality == "audio" and self.config.audio.normalise_features == "speaker"
+        return BySpeaker(source, rows) if by_speaker else source
 
     def live(self, modality: str, encoder: Encoder, rows: Sequence[Utterance], normaliser: Normaliser) -> LiveFrames:
         """Frames of utterances that can be read, computed when asked for and kept nowhere."""

@@ -11,7 +11,7 @@ from emojudge import audio, cues, fusion, judging
 from emojudge.audio import Normaliser
 from emojudge.calibrated import weigh
 from emojudge.config import load_config
-from emojudge.errors import DataError
+from emojudge.errors import DataError, ModelError
 from emojudge.features import Features
 from emojudge.inference import predict
 from emojudge.models import EmotionModel, Encoder, load, read_card
@@ -95,9 +95,12 @@ class EmoJudge:
 
         Raises:
             DataError: no run folder.
+            ModelError: its models hear a clip beside the others of its speaker, and so none alone.
             ConfigError: a change names no setting.
         """
         run = RunFolder.open(folder)
+        if "audio" in run.config.modalities and run.config.audio.normalise_features == "speaker":
+            raise ModelError(f"{folder} needs many clips of a speaker; train with normalise_features = 'none' to hear one.")
         return cls(run, load_config(changes=changes, base=run.config))
 
     def predict(self, clip: str | Path, text: str | None = None) -> Explanation:

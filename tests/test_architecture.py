@@ -26,6 +26,7 @@ LAYERS = [
     {"encoders", "perturbations"},
     {"manifest", "cues", "cache", "transcripts", "models", "fusion", "judging", "compare", "tiny_checkpoints", "miniature"},
     {"inference", "aligned", "objective", "fusing", "calibrated", "handover", "optimisation"},
+    {"speakers"},
     {"features", "evaluation", "scaling"},
     {"tables", "figures", "judged"},
     {"narrative", "exhibits", "contrast"},

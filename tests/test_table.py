@@ -93,5 +93,5 @@ def test_what_cannot_be_read_is_named(tmp_path, content, name, sentence):
 
 
 def test_a_folder_without_a_table(tmp_path):
-    with pytest.raises(DataError, match=r"neither manifest\.csv nor manifest\.jsonl"):
+    with pytest.raises(DataError, match=r"neither manifest\.csv, manifest\.jsonl nor manifest\.parquet"):
         list(table.utterances(tmp_path))

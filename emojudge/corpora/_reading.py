@@ -1,15 +1,20 @@
 """What several corpora need: to look into folders and to read tables, with errors that name the place."""
 
 import csv
+import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from emojudge.errors import DataError
 
 RECORDINGS = (".wav", ".flac")
 """Suffixes that a corpus's recordings may have: as delivered, or packed without loss."""
+
+OTHERS = ("Boredom", "Calm", "Excited", "Frustrated", "Peaceful", "Powerful", "Other", "NoAgreement")
+"""How we call what corpora name beside the eight emotions."""
 
 GENDERS = {"f": "female", "female": "female", "m": "male", "male": "male"}
 """How corpora write the two genders that they state, and how we do."""
@@ -46,7 +51,51 @@ def recording(stem: Path) -> str | None:
     return next((str(path) for path in paths if path.exists()), None)
 
 
-def csv_rows(path: Path, columns: Sequence[str] = ()) -> Iterator[tuple[str, dict[str, str]]]:
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, with or without a byte-order mark.
+
+    Raises:
+        DataError: missing, not UTF-8 or not readable.
+    """
+    existing(path, "check data.root.")
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8.") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); check the path and its permissions.") from None
+
+
+def read_json(path: Path, hint: str) -> Mapping[str, Any]:
+    """The object that a JSON file holds.
+
+    Raises:
+        DataError: missing, or something else; `hint` says what to do.
+    """
+    try:
+        content = json.loads(read_text(path))
+    except ValueError as error:
+        raise DataError(f"{path} cannot be read as JSON ({error}); {hint}") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{path} holds no JSON object; {hint}")
+    return content
+
+
+def known(names: Mapping[str, str], name: str, where: str) -> str:
+    """What `name` is in `names`.
+
+    >>> known({"ANG": "Angry"}, "ANG", "x.csv, line 2")
+    'Angry'
+
+    Raises:
+        DataError: there is no such name; all are told.
+    """
+    if name in names:
+        return names[name]
+    raise DataError(f"{where}: {name[:40]!r} is none of {', '.join(names)}; correct it or get the corpus anew.")
+
+
+def csv_rows(path: Path, columns: Sequence[str] = (), delimiter: str = ",") -> Iterator[tuple[str, dict[str, str]]]:
     """Each row of a CSV file in UTF-8 (with or without a byte-order mark) and where it stands, as "x.csv, line 2".
 
     Raises:
@@ -56,7 +105,7 @@ def csv_rows(path: Path, columns: Sequence[str] = ()) -> Iterator[tuple[str, dic
     existing(path, "check data.root.")
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
+            reader = csv.DictReader(stream, delimiter=delimiter)
             missing = [name for name in columns if name not in (reader.fieldnames or ())]
             if missing:
                 raise DataError(f"{path} has no column {missing[0]!r}; its first line must name {', '.join(columns)}.")

@@ -2,23 +2,25 @@
 
 Source: Lotfian & Busso 2019, https://doi.org/10.1109/TAFFC.2017.2736999, and the challenge of Interspeech 2025. Licence: an
 agreement with the University of Texas at Dallas (academic or commercial); nothing of it may be passed on. Speakers:
-thousands, some unknown. Layout: `Audios/*.wav`, `Labels/labels_consensus.csv` (or .json), `Labels/labels_detailed.csv`,
-`Transcripts/<clip>.txt`.
+thousands, some unknown. Layout: `Audios/*.wav`, `Labels/labels_consensus` and `Labels/labels_detailed` (each .csv or
+.json), `Labels/labels.txt`, `Transcripts/<clip>.txt`, `Partitions.txt` (or `Partition.txt`) for releases whose labels
+name no split.
 
 Splits: Development (Validation in old releases) is dev, Test1 is test; Test2 and Test3 keep their names. Test3 has audio
 only: its clips are found in `Audios` by their name.
 
-Traps: the challenge's packs must be unpacked first. Old releases misspell `labels_concensus`. EmoClass X is no agreement,
-O another emotion: they are kept as NoAgreement and Other. `SpkrID` may be Unknown, `Split_Set` empty or NA. Attributes
+Traps: the challenge's packs must be unpacked first. Old releases misspell `labels_concensus`, and tell raters' choices in
+other shapes (`_msp_raters.py`). EmoClass X is no agreement, O another emotion: they are kept as NoAgreement and Other, with
+their votes, and lose the label where `data.labels` lacks it. `SpkrID` may be Unknown, `Split_Set` empty or NA. Attributes
 stand in the order activation, valence, dominance here, and in another one in submissions: only names count.
 """
 
-import json
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from emojudge.corpora._reading import GENDERS, csv_rows, existing, number, recording, recordings
+from emojudge.corpora import _msp_raters as raters
+from emojudge.corpora._reading import GENDERS, csv_rows, existing, known, number, read_json, read_text, recording, recordings
 from emojudge.errors import DataError
 from emojudge.types import Utterance
 
@@ -37,9 +39,13 @@ LABELS: Mapping[str, str] = {
 
 SPLITS = {"Train": "train", "Development": "dev", "Validation": "dev", "Test1": "test", "Test2": "test2", "Test3": "test3"}
 RATINGS = {"valence": "EmoVal", "arousal": "EmoAct", "dominance": "EmoDom"}
-COLUMNS = ("FileName", "EmoClass", *RATINGS.values(), "SpkrID", "Gender", "Split_Set")
+COLUMNS = ("FileName", "EmoClass", *RATINGS.values())
 CONSENSUS = ("labels_consensus.csv", "labels_concensus.csv", "labels_consensus.json", "labels_concensus.json")
-PACKED = {"Audios": "Audios.tar.gz", "Labels": "Labels.zip", "Transcripts": "Transcripts.zip"}
+VOTES = {"labels_detailed.csv": raters.from_csv, "labels_detailed.json": raters.from_json, "labels.txt": raters.from_text}
+PARTITIONS = ("Partitions.txt", "Partition.txt")
+FOLDERS = ("Audios", "Labels", "Transcripts")
+ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
+UNKNOWN = {"", "na", "nan", "none", "unknown"}
 
 
 def utterances(root: Path) -> Iterator[Utterance]:
@@ -48,77 +54,83 @@ def utterances(root: Path) -> Iterator[Utterance]:
     Raises:
         DataError: a folder is missing or still packed, or the labels are not as they should be.
     """
-    for folder, pack in PACKED.items():
-        if (root / pack).exists() and not (root / folder).exists():
-            raise DataError(f"{root / pack} is still packed; unpack it there, so that {root / folder} exists.")
+    for folder in FOLDERS:
+        packs = [path for path in sorted(root.glob(f"{folder}*")) if ARCHIVES & set(path.suffixes)]
+        if packs and not (root / folder).exists():
+            raise DataError(f"{packs[0]} is still packed; unpack it there, so that {root / folder} exists.")
     hint = "point data.root at the folder with Audios, Labels and Transcripts."
     existing(root / "Audios", hint)
-    votes = _votes(existing(root / "Labels", hint) / "labels_detailed.csv")
+    file = _first(existing(root / "Labels", hint), VOTES)
+    votes = raters.counted(VOTES[file.name](file), LABELS) if file else {}
+    splits = _partition(root)
     labelled = set()
     for where, row in _consensus(root / "Labels"):
         stem = Path(row["FileName"]).stem
         labelled.add(stem)
-        yield _utterance(root, stem, where, row, votes.get(stem, {}))
+        cells = {name: cell for name, cell in row.items() if cell.lower() not in UNKNOWN}
+        if "FileName" not in cells:
+            raise DataError(f"{where} names no file; unpack Labels.zip again.")
+        yield _utterance(root, where, {"Split_Set": splits.get(stem), **cells}, votes.get(stem, {}))
     if any((root / "Audios").glob("*_test3_*")):
         for path in recordings(root / "Audios", ("*_test3_*",), hint):
             if path.stem not in labelled:
                 yield Utterance(path.stem, str(path), _transcript(root, path.stem), split="test3")
 
 
-def _utterance(root: Path, stem: str, where: str, row: Mapping[str, str], votes: Mapping[str, float]) -> Utterance:
-    ratings = {name: number(row[column], where) for name, column in RATINGS.items()}
+def _utterance(root: Path, where: str, row: Mapping[str, str | None], votes: Mapping[str, float]) -> Utterance:
+    """The utterance of a row, from which cells that say nothing were taken."""
+    ratings = {name: number(row.get(column), where) for name, column in RATINGS.items()}
+    file, split, label = str(row["FileName"]), row["Split_Set"], row.get("EmoClass")
+    stem = Path(file).stem
     return Utterance(
         id=stem,
-        audio=recording(root / "Audios" / stem) or str(root / "Audios" / row["FileName"]),
+        audio=recording(root / "Audios" / stem) or str(root / "Audios" / file),
         text=_transcript(root, stem),
-        speaker=row["SpkrID"] if row["SpkrID"] not in ("", "NA", "Unknown") else None,
-        gender=GENDERS.get(row["Gender"].lower()),
-        split=SPLITS.get(row["Split_Set"]),
-        emotion=LABELS.get(row["EmoClass"], row["EmoClass"]) or None,
+        speaker=row.get("SpkrID"),
+        gender=GENDERS.get((row.get("Gender") or "").lower()),
+        split=known(SPLITS, split, where) if split else None,
+        emotion=LABELS.get(label, label) if label else None,
         attributes={name: value for name, value in ratings.items() if value is not None},
         votes=votes,
     )
 
 
-def _consensus(labels: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
+def _first(folder: Path, names: Iterable[str]) -> Path | None:
+    """The first of the files `names` that is in `folder`."""
+    return next((folder / name for name in names if (folder / name).exists()), None)
+
+
+def _consensus(labels: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """Each clip's agreed labels, and where they stand."""
-    path = next((labels / name for name in CONSENSUS if (labels / name).exists()), None)
+    path = _first(labels, CONSENSUS)
     if path is None:
         raise DataError(f"{labels} has no {CONSENSUS[0]} (nor .json); unpack Labels.zip there.")
     if path.suffix == ".csv":
         yield from csv_rows(path, COLUMNS)
         return
-    try:
-        content = dict(json.loads(path.read_text(encoding="utf-8-sig")))
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{path} cannot be read as JSON ({error}); unpack Labels.zip again.") from None
-    for name, clip in content.items():
-        missing = [column for column in COLUMNS[1:] if column not in clip]
+    for name, clip in read_json(path, "unpack Labels.zip again.").items():
+        missing = [column for column in COLUMNS[1:] if not isinstance(clip, dict) or column not in clip]
         if missing:
             raise DataError(f"{path}: {name} has no {missing[0]!r}; unpack Labels.zip again.")
-        yield f"{path}, {name}", {"FileName": name, **{column: str(clip[column]).strip() for column in COLUMNS[1:]}}
+        yield f"{path}, {name}", {"FileName": name, **{key: _cell(value) for key, value in clip.items()}}
 
 
-def _votes(path: Path) -> dict[str, dict[str, float]]:
-    """What raters chose, by clip; empty where the release tells it another way (before 2.0) or not at all."""
-    if not path.exists():
-        return {}
-    votes: dict[str, Counter[str]] = {}
-    for _, row in csv_rows(path):
-        if "EmoClass_Major" not in row or "FileName" not in row:
-            return {}
-        choice = row["EmoClass_Major"].partition("-")[0].strip()  # free text follows, as in "Other-Annoyed"
-        if choice:
-            votes.setdefault(Path(row["FileName"]).stem, Counter())[LABELS.get(choice, choice)] += 1
-    return {stem: {name: float(count) for name, count in choices.items()} for stem, choices in votes.items()}
+def _cell(value: Any) -> str:
+    return "" if value is None else str(value).strip()
+
+
+def _partition(root: Path) -> dict[str, str]:
+    """The split of each clip by the partition file, whose lines are `Train; clip.wav`; empty where there is none."""
+    path = _first(root, PARTITIONS) or _first(root / "Labels", PARTITIONS)
+    splits = {}
+    for where, fields in raters.lines(path) if path else ():
+        if len(fields) < 2:
+            raise DataError(f"{where} is no `Train; clip.wav`; unpack the corpus again.")
+        splits[Path(fields[1]).stem] = fields[0]
+    return splits
 
 
 def _transcript(root: Path, stem: str) -> str | None:
     """What is said, if the release tells."""
     path = root / "Transcripts" / f"{stem}.txt"
-    try:
-        return path.read_text(encoding="utf-8-sig").strip()
-    except FileNotFoundError:
-        return None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8.") from None
+    return read_text(path).strip() if path.exists() else None

@@ -88,6 +88,9 @@ class AudioSettings(TrainingSettings):
     """How much of the encoder learns: "all" (CNN front end frozen), "top:K", "lora", "none" = cached features (decision 2)."""
     normalise: Literal["train", "utterance", "none"] = "train"
     """Waveform mean and deviation: of the training set, of each clip, or left alone (paper 4.2; decision 1)."""
+    normalise_features: Literal["none", "speaker"] = "none"
+    """Encoder frames relative to all clips of their speaker, unlabelled, at hand: transductive, for people who have many
+    clips of one voice in several moods; reported apart (ours)."""
     layers: Literal["all", "last"] | tuple[int, ...] = "last"
     """Encoder layers to take; several are summed with learnt weights (ours). 0 is the input of the first block."""
     max_seconds: Positive = 30.0
