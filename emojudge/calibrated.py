@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from emojudge import fusion
+from emojudge.compare import mcnemar
 from emojudge.errors import DataError
 from emojudge.fusion import Fusion
 from emojudge.metrics import macro_f1
@@ -18,6 +19,10 @@ from emojudge.types import Prediction, Utterance, Verdict
 
 LEAST = 0.005
 """No probability counts as less: judges write whole percents, and 0 % is no certainty."""
+
+
+CHANCE = 0.1
+"""The weights are used only where dev's gain has a smaller exact McNemar p: else they were probably fitted to noise."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def calibrate(
     outputs = {"shown": shown, "judge": opinions}
     fitted, held_out = fusion.fit(outputs, dev, "emotions", names, _aimed(dev, utterances, names, settings), {})
     new = {p.id: p for p in held_out}
-    used = _score(new, dev, names) > _score(shown, dev, names)
+    used = _gains(new, shown, dev, names)
     if used:
         others = [id for id in opinions if id not in new]
         new |= {p.id: p for p in fitted.predict(outputs, others)}
@@ -111,8 +116,11 @@ def _aimed(
     return settings.model_copy(update={"shrink_to": "first", "target_prior": odds})
 
 
-def _score(predictions: Mapping[str, Prediction], dev: Sequence[Utterance], names: Sequence[str]) -> float:
-    return macro_f1([str(u.emotion) for u in dev], [predictions[u.id].label for u in dev], names)
+def _gains(new: Mapping[str, Prediction], old: Mapping[str, Prediction], dev: Sequence[Utterance], names: Sequence[str]) -> bool:
+    """Whether dev's macro-F1 is higher, by more labels put right than chance would have it."""
+    gold = [str(u.emotion) for u in dev]
+    after, before = ([predictions[u.id].label for u in dev] for predictions in (new, old))
+    return macro_f1(gold, after, names) > macro_f1(gold, before, names) and mcnemar(gold, after, before) < CHANCE
 
 
 def _note(before: Prediction, after: Prediction, verdict: Verdict | None) -> str:

@@ -23,6 +23,7 @@ from emojudge.types import Prediction, Utterance, Verdict
 from tests.made_up_run import made_up_run
 
 LABELS = ("Angry", "Happy", "Neutral", "Sad")
+SEARCH = FusionSettings(steps=7)
 
 
 def softmax(scores):
@@ -64,7 +65,7 @@ def judge_weight(found):
 
 def test_a_judge_that_knows_helps_as_much_as_scikit_learn_says_it_can():
     shown, verdicts, people = made_up(1, knows=2.5, asked=1.0)
-    found = calibrate(shown, verdicts, people, LABELS, FusionSettings())
+    found = calibrate(shown, verdicts, people, LABELS, SEARCH)
     assert found.used
     gain = macro(found.predictions, people) - macro(shown.values(), people)
     both = np.log([[*shown[v.id].scores.values(), *v.probabilities.values()] for v in verdicts])
@@ -77,20 +78,20 @@ def test_a_judge_that_knows_helps_as_much_as_scikit_learn_says_it_can():
 
 def test_a_judge_that_draws_lots_cannot_hurt():
     losses, weights = [], []
-    for seed in range(6):
+    for seed in range(5):
         shown, verdicts, people = made_up(seed, knows=0.0)
-        found = calibrate(shown, verdicts, people, LABELS, FusionSettings())
+        found = calibrate(shown, verdicts, people, LABELS, SEARCH)
         losses.append(macro(shown.values(), people) - macro(found.predictions, people))
         weights.append(judge_weight(found) if found.used else 0.0)
-    informed = calibrate(*made_up(0, knows=2.5), LABELS, FusionSettings())
-    assert np.mean(losses) < 0.005 and max(losses) < 0.03
+    informed = calibrate(*made_up(0, knows=2.5), LABELS, SEARCH)
+    assert np.mean(losses) < 0.002 and max(losses) < 0.01
     assert np.median(weights) < 0.1 * judge_weight(informed)
 
 
 def test_who_was_not_asked_or_not_answered_keeps_everything():
     shown, verdicts, people = made_up(2, knows=2.5, asked=0.5)
     failed = [Verdict(v.id, None, outcome="invalid") if n % 7 == 0 else v for n, v in enumerate(verdicts)]
-    found = calibrate(shown, failed, people, LABELS, FusionSettings())
+    found = calibrate(shown, failed, people, LABELS, SEARCH)
     ok = {v.id for v in failed if v.outcome == "ok"}
     assert [p.id for p in found.predictions] == list(shown)
     assert {p.note for p in found.predictions} <= set(REASONS)
@@ -106,7 +107,7 @@ def test_scores_end_at_the_target_prior():
     verdicts = [v for v in verdicts if v.label == "Sad" or int(v.id) % 2]
     shifts = []
     for target in ("uniform", dict.fromkeys(LABELS, 2.0), {"Angry": 1.0, "Happy": 1.0, "Neutral": 1.0, "Sad": 4.0}):
-        fitted = calibrate(shown, verdicts, people, LABELS, FusionSettings(target_prior=target)).fitted
+        fitted = calibrate(shown, verdicts, people, LABELS, FusionSettings(steps=3, target_prior=target)).fitted
         shifts.append(np.array(fitted.log_prior_shift) - fitted.log_prior_shift[0])
     dev = np.array([sum(u.emotion == name and u.split == "dev" for u in people) for name in LABELS])
     assert np.allclose(shifts[:2], np.log(dev[0] / dev))
@@ -117,7 +118,7 @@ def test_too_few_answers_on_dev_are_a_sentence():
     shown, verdicts, people = made_up(4, knows=1.0, clips=60)
     on_test = [v for v in verdicts if people[int(v.id)].split == "test"]
     with pytest.raises(DataError, match="0 usable answers on dev.*judge.splits"):
-        calibrate(shown, on_test, people, LABELS, FusionSettings())
+        calibrate(shown, on_test, people, LABELS, SEARCH)
 
 
 def test_an_opinion_without_probabilities_is_the_confidence_spread():
