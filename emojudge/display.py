@@ -12,7 +12,7 @@ from rich.text import Text
 
 from emojudge.tables import Table
 
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 """Eighty columns, rich's guess for a file or pipe, would fold the result table."""
 
 
@@ -22,7 +22,8 @@ def show_tables(tables: Iterable[Table]) -> None:
         drawn = Drawn(title=table.title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, caption=table.note or None)
         drawn.caption_justify = "left"
         for number, header in enumerate(table.headers):
-            drawn.add_column(header, justify="right" if number else "left", no_wrap=bool(number), overflow="fold")
+            names = None if number else min(20, max((len(row[0]) for row in table.rows), default=0))
+            drawn.add_column(header, justify="right" if number else "left", no_wrap=bool(number), overflow="fold", min_width=names)
         for row in table.rows:
             drawn.add_row(*(Text(cell) for cell in row))
         console.print(drawn)
