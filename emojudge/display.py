@@ -22,8 +22,10 @@ def show_tables(tables: Iterable[Table]) -> None:
         drawn = Drawn(title=table.title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, caption=table.note or None)
         drawn.caption_justify = "left"
         for number, header in enumerate(table.headers):
-            names = None if number else min(20, max((len(row[0]) for row in table.rows), default=0))
-            drawn.add_column(header, justify="right" if number else "left", no_wrap=bool(number), overflow="fold", min_width=names)
+            if number:
+                drawn.add_column(header, justify="right", no_wrap=True)
+            else:  # names may fold, but not to nothing
+                drawn.add_column(header, overflow="fold", min_width=min(20, max((len(row[0]) for row in table.rows), default=0)))
         for row in table.rows:
             drawn.add_row(*(Text(cell) for cell in row))
         console.print(drawn)
