@@ -1,0 +1,118 @@
+"""From a decoder's tokens and its attention to words with times and confidences.
+
+As OpenAI's own code finds them (Radford et al. 2022; https://github.com/openai/whisper, `whisper/timing.py`): where
+the heads that follow the speech look while a token is being written is when that token is said.
+"""
+
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from emojudge.types import Word
+
+MEDIAN_FRAMES = 7
+"""Width of the median filter over time (OpenAI's)."""
+MAX_COMPRESSION = 2.4
+MIN_LOG_PROBABILITY = -1.0
+MAX_NO_SPEECH = 0.6
+"""Beyond these a text repeats itself, is improbable, or was heard in silence (Radford et al. 2022, 4.5)."""
+QUIET_DB = 30.0
+"""A clip begins and ends where its level first and last comes this close to its loudest 20 ms (ours)."""
+
+
+def follow(attention: np.ndarray) -> np.ndarray:
+    """The frame in which each token begins, by dynamic time warping.
+
+    Args:
+        attention: (heads, tokens, frames), each row how a head looks at the frames while it writes that token.
+
+    Returns:
+        First frames (tokens,), rising, the first 0: the path that gathers most attention if each token has one stretch of
+        frames and they come in order. With fewer frames than tokens, all are spread evenly.
+    """
+    from scipy.ndimage import median_filter
+
+    deviation = attention.std(axis=1, keepdims=True)
+    scaled = (attention - attention.mean(axis=1, keepdims=True)) / np.where(deviation > 0, deviation, 1.0)
+    weights = median_filter(scaled, size=(1, 1, MEDIAN_FRAMES), mode="reflect").mean(axis=0)
+    tokens, frames = weights.shape
+    if frames < tokens:
+        return np.arange(tokens) * frames // tokens
+    return _path(weights)
+
+
+def _path(weights: np.ndarray) -> np.ndarray:
+    """First frame of each row on the best path through (rows, frames)."""
+    frames = weights.shape[1]
+    best = np.where(np.arange(frames + 1) == 0, 0.0, -np.inf)  # of the rows so far, if they end before that frame
+    begins = []
+    for row in weights:
+        total = np.concatenate([[0.0], row.cumsum()])
+        gain = best - total
+        most = np.maximum.accumulate(gain)
+        begins.append(np.maximum.accumulate(np.where(gain == most, np.arange(frames + 1), 0)))
+        best = np.concatenate([[-np.inf], total[1:] + most[:-1]])
+    end, firsts = frames, []
+    for begin in reversed(begins):
+        end = begin[end - 1]
+        firsts.append(end)
+    return np.array(firsts[::-1])
+
+
+def words(
+    tokens: Sequence[int], times: np.ndarray, chances: np.ndarray, tokenizer: Any, sounding: tuple[float, float]
+) -> tuple[Word, ...]:
+    """The words of a text.
+
+    Args:
+        tokens: of the text alone.
+        times: seconds (tokens + 1,) at which each begins, and at which the last ends.
+        chances: the probability of each token.
+        tokenizer: decodes them.
+        sounding: when the first word can begin and the last one end; attention alone leaves that open.
+    """
+    parts = _parts(tokens, tokenizer)
+    limits = np.clip(times, *sounding).round(2).tolist()
+    found, at = [], 0
+    for text, count in parts:
+        begin, at = at, at + count
+        found.append(Word(text, limits[begin], limits[at], round(float(chances[begin:at].mean()), 3)))
+    return tuple(found)
+
+
+def _parts(tokens: Sequence[int], tokenizer: Any) -> list[tuple[str, int]]:
+    """Each word with its punctuation, and how many tokens it has.
+
+    A word begins at a space; in scripts without spaces, at every character. Tokens that are parts of one character (of four
+    bytes at most), and punctuation, belong to what stands before them.
+    """
+    found: list[tuple[str, int]] = []
+    pending: list[int] = []
+    for left, token in zip(range(len(tokens) - 1, -1, -1), tokens, strict=True):
+        pending.append(token)
+        text = tokenizer.decode(pending)
+        if "\ufffd" in text and len(pending) < 4 and left:
+            continue
+        apart = text.startswith(" ") or any(unicodedata.east_asian_width(c) == "W" for c in text)
+        if not found or (apart and spoken(text) and spoken(found[-1][0])):
+            found.append((text.strip(), len(pending)))
+        else:
+            before, count = found[-1]
+            found[-1] = ((before + text).strip(), count + len(pending))
+        pending = []
+    return found
+
+
+def spoken(text: str) -> bool:
+    """Whether there is anything to say aloud."""
+    return any(c.isalnum() for c in text)
+
+
+def sounding(samples: np.ndarray, rate: int) -> tuple[float, float]:
+    """Seconds at which the first and the last sound begin and end; samples (samples,), not all zero."""
+    frame = rate // 50
+    level = np.square(np.pad(samples, (0, -len(samples) % frame)), dtype=np.float64).reshape(-1, frame).mean(axis=1)
+    loud = np.flatnonzero(level >= level.max() * 10 ** (-QUIET_DB / 10))
+    return float(loud[0]) * frame / rate, min((float(loud[-1]) + 1) * frame, len(samples)) / rate
