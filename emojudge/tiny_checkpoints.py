@@ -1,5 +1,6 @@
 """Tiny checkpoints with random weights in the true format of the real ones, for trials and tests without downloads."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,9 @@ def tiny_whisper(folder: str | Path) -> Path:
     from transformers import GenerationConfig, PreTrainedTokenizerFast, WhisperConfig, WhisperForConditionalGeneration
 
     tokenizer = _bytes([])
-    specials = ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|de|>", "<|pl|>", "<|translate|>", "<|transcribe|>"]
-    tokenizer.add_special_tokens([*specials, "<|nospeech|>", "<|notimestamps|>"])
+    specials = ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|de|>", "<|pl|>"]
+    specials += ["<|translate|>", "<|transcribe|>", "<|nospeech|>", "<|notimestamps|>"]
+    tokenizer.add_special_tokens(specials)
     ids = tokenizer.get_vocab()
     names = {"eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"}
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
@@ -68,6 +70,9 @@ def tiny_whisper(folder: str | Path) -> Path:
     model = WhisperForConditionalGeneration(config)
     rules: dict[str, Any] = {"is_multilingual": True, "lang_to_id": {name: ids[name] for name in specials[2:5]}}
     rules |= {"task_to_id": {name: ids[f"<|{name}|>"] for name in ("translate", "transcribe")}}
+    mute = [ids[name] for name in ids if not re.fullmatch("Ġ?[a-zA-Z]+", name)]  # letters alone, so that there are words
+    rules |= {"suppress_tokens": [id for id in mute if id != ids["<|endoftext|>"]]}
+    rules |= {"begin_suppress_tokens": [ids["<|endoftext|>"]]}
     rules |= {"no_timestamps_token_id": ids["<|notimestamps|>"], "max_length": 448}
     model.generation_config = GenerationConfig(**{**tokens, **rules})
     return _save(model, folder)

@@ -85,15 +85,15 @@ def words(
 def _parts(tokens: Sequence[int], tokenizer: Any) -> list[tuple[str, int]]:
     """Each word with its punctuation, and how many tokens it has.
 
-    A word begins at a space; in scripts without spaces, at every character. Tokens that are parts of one character (of four
-    bytes at most), and punctuation, belong to what stands before them.
+    A word begins at a space; in scripts without spaces, at every character. A lone space, and parts of one character (of four
+    bytes at most), wait for what follows; punctuation belongs to the word before it.
     """
     found: list[tuple[str, int]] = []
     pending: list[int] = []
     for left, token in zip(range(len(tokens) - 1, -1, -1), tokens, strict=True):
         pending.append(token)
         text = tokenizer.decode(pending)
-        if "\ufffd" in text and len(pending) < 4 and left:
+        if ("\ufffd" in text or text.isspace()) and len(pending) <= 4 and left:
             continue
         apart = text.startswith(" ") or any(unicodedata.east_asian_width(c) == "W" for c in text)
         if not found or (apart and spoken(text) and spoken(found[-1][0])):

@@ -65,7 +65,7 @@ class Whisper:
         self.languages = {number: name.strip("<|>") for name, number in getattr(self.rules, "lang_to_id", {}).items()}
         self.language = language if self.languages else None
         if self.language and self.language not in self.languages.values():
-            known = ", ".join(self.languages.values())
+            known = ", ".join(sorted(self.languages.values()))
             raise ConfigError(f"transcripts.language = {language!r} is none that this model knows; it knows {known}.")
 
     @cached_property
