@@ -25,7 +25,7 @@ from emojudge.audio import SAMPLE_RATE
 from emojudge.manifest import read
 from emojudge.settings import DataSettings, TranscriptSettings
 from emojudge.transcribers import whisper
-from emojudge.transcribers._words import sounding
+from emojudge.transcribers._words import FRAME, loud
 from emojudge.transcripts import open_transcriber
 from emojudge.types import Transcript, Utterance
 
@@ -67,7 +67,7 @@ def joints(transcriber: Any, clips: Sequence[np.ndarray], said: Sequence[str]) -
     for (first, second), (before, after) in zip(pairwise(clips), pairwise(map(plain, said)), strict=True):
         [heard] = transcriber.transcribe([np.concatenate([first, second])])
         if [plain(word.word) for word in heard.words] == f"{before} {after}".split():
-            begins = len(first) / SAMPLE_RATE + sounding(second, SAMPLE_RATE)[0]
+            begins = len(first) / SAMPLE_RATE + loud(second).argmax() * FRAME
             found.append(1000 * abs(heard.words[len(before.split())].start - begins))
     return found
 

@@ -174,17 +174,20 @@ def test_broken_characters_lose_no_tokens():
 
 
 def test_words_carry_times_and_mean_probability():
-    times = np.array([0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 3.0])
-    chances = np.array([1.0, 0.5, 0.6, 1.0, 1.0, 1.0])
-    found = _words.words(list(b" a bcd"), times, chances, Letters(), (0.1, 1.5))
-    assert found == (Word("a", 0.1, 0.4, 0.75), Word("bcd", 0.4, 1.5, 0.9))
+    firsts, chances = np.array([0, 10, 20, 30, 40, 50, 150]), np.array([1.0, 0.5, 0.6, 1.0, 1.0, 1.0])
+    found = _words.words(list(b" a bcd"), firsts, chances, Letters(), np.ones(150, bool))
+    assert found == (Word("a", 0.0, 0.4, 0.75), Word("bcd", 0.4, 3.0, 0.9))
 
 
-def test_sound_begins_and_ends():
+def test_pauses_belong_to_no_word():
     samples = np.zeros(32000, np.float32)
-    samples[8000:24000] = 0.1
-    assert _words.sounding(samples, 16000) == (0.5, 1.5)
-    assert _words.sounding(samples[:23999], 16000)[1] <= 23999 / 16000
+    samples[3200:8000], samples[24000:27000] = 0.1, 0.1
+    loud = _words.loud(samples)
+    assert loud.tolist() == [10 <= frame < 25 or 75 <= frame < 85 for frame in range(100)]
+    found = _words.words(list(b" a b"), np.array([0, 1, 30, 40, 100]), np.ones(4), Letters(), loud)
+    assert [(word.start, word.end) for word in found] == [(0.2, 0.5), (1.5, 1.7)]
+    quiet = _words.words(list(b" a b"), np.array([0, 1, 5, 9, 90]), np.ones(4), Letters(), loud)
+    assert (quiet[0].start, quiet[0].end) == (0.0, 0.1)  # no sound in it: it stays where attention put it
 
 
 def test_long_clips_are_parted_where_it_is_quiet():

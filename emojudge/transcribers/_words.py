@@ -10,8 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from emojudge.audio import SAMPLE_RATE
 from emojudge.types import Word
 
+FRAME = 0.02
+"""Seconds between the encoder's frames."""
 MEDIAN_FRAMES = 7
 """Width of the median filter over time (OpenAI's)."""
 MAX_COMPRESSION = 2.4
@@ -19,7 +22,7 @@ MIN_LOG_PROBABILITY = -1.0
 MAX_NO_SPEECH = 0.6
 """Beyond these a text repeats itself, is improbable, or was heard in silence (Radford et al. 2022, 4.5)."""
 QUIET_DB = 30.0
-"""A clip begins and ends where its level first and last comes this close to its loudest 20 ms (ours)."""
+"""What is this much below the loudest 20 ms of a clip is a pause (ours)."""
 
 
 def follow(attention: np.ndarray) -> np.ndarray:
@@ -61,24 +64,23 @@ def _path(weights: np.ndarray) -> np.ndarray:
     return np.array(firsts[::-1])
 
 
-def words(
-    tokens: Sequence[int], times: np.ndarray, chances: np.ndarray, tokenizer: Any, sounding: tuple[float, float]
-) -> tuple[Word, ...]:
+def words(tokens: Sequence[int], firsts: np.ndarray, chances: np.ndarray, tokenizer: Any, loud: np.ndarray) -> tuple[Word, ...]:
     """The words of a text.
 
     Args:
         tokens: of the text alone.
-        times: seconds (tokens + 1,) at which each begins, and at which the last ends.
+        firsts: frames (tokens + 1,) in which each begins, and in which the last is over.
         chances: the probability of each token.
         tokenizer: decodes them.
-        sounding: when the first word can begin and the last one end; attention alone leaves that open.
+        loud: whether there is sound in each frame: attention leaves open to which word a pause belongs, so none gets it.
     """
-    parts = _parts(tokens, tokenizer)
-    limits = np.clip(times, *sounding).round(2).tolist()
     found, at = [], 0
-    for text, count in parts:
+    for text, count in _parts(tokens, tokenizer):
         begin, at = at, at + count
-        found.append(Word(text, limits[begin], limits[at], round(float(chances[begin:at].mean()), 3)))
+        heard = firsts[begin] + np.flatnonzero(loud[firsts[begin] : firsts[at]])
+        start, end = (heard[0], heard[-1] + 1) if len(heard) else (firsts[begin], firsts[at])
+        confidence = round(float(chances[begin:at].mean()), 3)
+        found.append(Word(text, round(float(start) * FRAME, 2), round(float(end) * FRAME, 2), confidence))
     return tuple(found)
 
 
@@ -110,9 +112,8 @@ def spoken(text: str) -> bool:
     return any(c.isalnum() for c in text)
 
 
-def sounding(samples: np.ndarray, rate: int) -> tuple[float, float]:
-    """Seconds at which the first and the last sound begin and end; samples (samples,), not all zero."""
-    frame = rate // 50
-    level = np.square(np.pad(samples, (0, -len(samples) % frame)), dtype=np.float64).reshape(-1, frame).mean(axis=1)
-    loud = np.flatnonzero(level >= level.max() * 10 ** (-QUIET_DB / 10))
-    return float(loud[0]) * frame / rate, min((float(loud[-1]) + 1) * frame, len(samples)) / rate
+def loud(samples: np.ndarray) -> np.ndarray:
+    """Whether each frame of `samples` at 16 kHz has sound: (frames,), the last one cut short."""
+    width = round(FRAME * SAMPLE_RATE)
+    power = np.square(np.pad(samples, (0, -len(samples) % width)), dtype=np.float64).reshape(-1, width).mean(axis=1)
+    return power >= power.max() * 10 ** (-QUIET_DB / 10)

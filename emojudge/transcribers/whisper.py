@@ -139,8 +139,8 @@ class Whisper:
         chosen = getattr(self.rules, "alignment_heads", None) or every
         frames = -(-len(samples) // STEP)
         looks = torch.stack([attention[layer][0, head, -len(text) - 1 :, :frames] for layer, head in chosen])
-        times = _words.follow(looks.float().cpu().numpy()) * STEP / SAMPLE_RATE
-        return _words.words(text, times, chances, self.tokenizer, _words.sounding(samples, SAMPLE_RATE))
+        firsts = _words.follow(looks.float().cpu().numpy())
+        return _words.words(text, firsts, chances, self.tokenizer, _words.loud(samples))
 
 
 def stretches(samples: np.ndarray) -> Iterator[tuple[int, int]]:
