@@ -2,7 +2,7 @@
 
     python benchmarks/transcripts.py --data ../shared/data
 
-Clips of RAVDESS, EmoDB and nEMO whose sentences are known, evenly drawn; a row for each corpus, transcriber and language,
+Clips of RAVDESS, EmoDB and nEMO whose sentences are known, drawn at random; a row for each corpus, transcriber and language,
 given or heard ("–"). "right" are sentences without any error, case and punctuation aside; "in order" are clips whose word
 times rise and lie within the clip. "joint" is the median distance of the first word of a second clip, joined behind a
 first, from where its sound begins. CPU seconds are per second of sound. "(2 s)" has so much silence behind a clip, not 4.
@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from itertools import pairwise, product
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -37,10 +38,10 @@ HEADER = "| corpus | transcriber | language | heard so | word errors | right | c
 
 
 def draw(corpus: str, root: Path, count: int) -> list[Utterance]:
-    """Evenly from all clips that have a sentence."""
+    """A seeded draw from all clips that have a sentence."""
     labels = tuple({u.emotion for u in read(DataSettings(corpus=corpus, root=root)) if u.emotion})
     rows = [u for u in read(DataSettings(corpus=corpus, root=root, labels=labels)) if u.text]
-    return [rows[i * len(rows) // count] for i in range(count)]
+    return Random(0).sample(rows, count)
 
 
 def plain(text: str) -> str:

@@ -64,18 +64,17 @@ def _path(weights: np.ndarray) -> np.ndarray:
     return np.array(firsts[::-1])
 
 
-def words(tokens: Sequence[int], firsts: np.ndarray, chances: np.ndarray, tokenizer: Any, loud: np.ndarray) -> tuple[Word, ...]:
+def words(parts: Sequence[tuple[str, int]], firsts: np.ndarray, chances: np.ndarray, loud: np.ndarray) -> tuple[Word, ...]:
     """The words of a text.
 
     Args:
-        tokens: of the text alone.
+        parts: each word, and how many tokens it has, as `parts` gives.
         firsts: frames (tokens + 1,) in which each begins, and in which the last is over.
         chances: the probability of each token.
-        tokenizer: decodes them.
         loud: whether there is sound in each frame: attention leaves open to which word a pause belongs, so none gets it.
     """
     found, at = [], 0
-    for text, count in _parts(tokens, tokenizer):
+    for text, count in parts:
         begin, at = at, at + count
         heard = firsts[begin] + np.flatnonzero(loud[firsts[begin] : firsts[at]])
         start, end = (heard[0], heard[-1] + 1) if len(heard) else (firsts[begin], firsts[at])
@@ -84,7 +83,17 @@ def words(tokens: Sequence[int], firsts: np.ndarray, chances: np.ndarray, tokeni
     return tuple(found)
 
 
-def _parts(tokens: Sequence[int], tokenizer: Any) -> list[tuple[str, int]]:
+def squeezed(parts: Sequence[tuple[str, int]], firsts: np.ndarray) -> bool:
+    """Whether a word has no more than a frame for each of its tokens: that is what is left for words that nobody says.
+
+    >>> squeezed([("Kids", 1), ("are", 1)], np.array([0, 9, 15])), squeezed([("Kids", 1), ("are", 1)], np.array([0, 14, 15]))
+    (False, True)
+    """
+    ends = np.cumsum([0, *(count for _, count in parts)])
+    return bool((np.diff(firsts[ends]) <= np.diff(ends)).any())
+
+
+def parts(tokens: Sequence[int], tokenizer: Any) -> list[tuple[str, int]]:
     """Each word with its punctuation, and how many tokens it has.
 
     A word begins at a space; in scripts without spaces, at every character. A lone space, and parts of one character (of four

@@ -3,8 +3,9 @@
 Radford et al. 2022 (https://arxiv.org/abs/2212.04356). Encoded as `emojudge.encoders.whisper` does, never padded to 30
 seconds, but with four to five seconds of silence: without any, Whisper does not notice that the speech is over and says it
 again until it is stopped (`benchmarks/transcripts.py`). Clips are filled up to whole seconds and only equal ones are decoded
-together, so that a clip gets the same text whatever stands beside it. Decoding is greedy; what then repeats itself or is
-improbable (section 4.5 of the paper, its thresholds) is decoded once more without repeated triples. Nothing is drawn at random.
+together, so that a clip gets the same text whatever stands beside it. Decoding is greedy. What repeats itself, is improbable
+(section 4.5 of the paper, its thresholds) or has words without time to say them is heard again in the 30-second window that
+Whisper was trained on, then there without repeated triples. Nothing is drawn at random.
 
 Argument: "offline" (Whisper base from Python packages), a folder, or a hub id as "openai/whisper-small".
 """
@@ -22,7 +23,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from emojudge import offline, pretrained
 from emojudge.audio import SAMPLE_RATE
-from emojudge.encoders.whisper import STEP, WhisperEncoder
+from emojudge.encoders.whisper import MAX_FRAMES, STEP, WhisperEncoder
 from emojudge.errors import ConfigError
 from emojudge.settings import AudioSettings, TranscriptSettings
 from emojudge.transcribers import _words
@@ -93,10 +94,17 @@ class Whisper:
         length = (seconds + SILENCE_SECONDS) * SAMPLE_RATE
         frames, _ = self.encoder.encode([np.pad(samples, (0, length - len(samples))) for samples in group])
         for samples, state, written in zip(group, frames, self._write(frames[:, -1], seconds), strict=True):
-            first, trusted = self._read(samples, state, written)
-            if not trusted:
-                first, trusted = self._read(samples, state, self._write(state, seconds, no_repeat_ngram_size=3)[0])
-            yield first if trusted else replace(first, confidence=0.0)
+            found, trusted = self._read(samples, state, written)
+            yield found if trusted else self._again(samples, seconds)
+
+    def _again(self, samples: np.ndarray, seconds: int) -> Transcript:
+        """One stretch in the whole window, as it is, then without repeated triples; what fails there cannot be trusted."""
+        frames, _ = self.encoder.encode([np.pad(samples, (0, MAX_FRAMES * STEP - len(samples)))])
+        for options in ({}, {"no_repeat_ngram_size": 3}):
+            found, trusted = self._read(samples, frames[0, -1:], self._write(frames[:, -1], seconds, **options)[0])
+            if trusted:
+                return found
+        return replace(found, confidence=0.0)
 
     def _write(self, states: torch.Tensor, seconds: int, **options: Any) -> torch.Tensor:
         """Tokens (B, L) for states (B, T, D): the opening, the text, and ends."""
@@ -126,21 +134,20 @@ class Whisper:
         likely = chances.mean() >= MIN_LOG_PROBABILITY
         if not _words.spoken(text) or (quiet and not likely):
             return Transcript(language=language), True
-        words = self._words(samples, spoken[0, opening:].tolist(), seen.cross_attentions, np.exp(chances[:-1]))
+        firsts = self._follow(seen.cross_attentions, len(wanted), -(-len(samples) // STEP))
+        parts = _words.parts(spoken[0, opening:].tolist(), self.tokenizer)
+        words = _words.words(parts, firsts, np.exp(chances[:-1]), _words.loud(samples))
         confidence = round(sum(word.confidence for word in words) / len(words), 3)
-        return Transcript("", text, words, confidence, language), bool(likely) and compression(text) <= MAX_COMPRESSION
+        trusted = bool(likely) and compression(text) <= MAX_COMPRESSION and not _words.squeezed(parts, firsts)
+        return Transcript("", text, words, confidence, language), trusted
 
-    def _words(
-        self, samples: np.ndarray, text: list[int], attention: Sequence[torch.Tensor], chances: np.ndarray
-    ) -> tuple[Word, ...]:
-        """Words with times; `attention` has (1, heads, tokens, frames) of each layer, the text's last token last."""
+    def _follow(self, attention: Sequence[torch.Tensor], tokens: int, frames: int) -> np.ndarray:
+        """The frame in which each of the last `tokens` is written; `attention` has (1, heads, tokens, frames) of each layer."""
         layers, heads = self.model.config.decoder_layers, self.model.config.decoder_attention_heads
         every = [(layer, head) for layer in range(layers // 2, layers) for head in range(heads)]
         chosen = getattr(self.rules, "alignment_heads", None) or every
-        frames = -(-len(samples) // STEP)
-        looks = torch.stack([attention[layer][0, head, -len(text) - 1 :, :frames] for layer, head in chosen])
-        firsts = _words.follow(looks.float().cpu().numpy())
-        return _words.words(text, firsts, chances, self.tokenizer, _words.loud(samples))
+        looks = torch.stack([attention[layer][0, head, -tokens:, :frames] for layer, head in chosen])
+        return _words.follow(looks.float().cpu().numpy())
 
 
 def stretches(samples: np.ndarray) -> Iterator[tuple[int, int]]:
