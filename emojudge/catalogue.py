@@ -17,6 +17,7 @@ EXTRAS = {
     "synthetic": ("espeakng_loader", "the demo's corpus"),
     "tables": ("pyarrow", "Parquet tables and Hugging Face datasets"),
     "audformat": ("audformat", "audformat databases"),
+    "asr": ("faster_whisper", "transcripts by faster-whisper"),
 }
 """Extra → a module of it, and what it is for."""
 

@@ -71,6 +71,17 @@ def prepare(source: Corpus = None, into: Into = None, set: Set = None, json: Jso
 
 
 @verb
+def transcribe(run: Run, set: Set = None) -> None:
+    """Write down what is said in every clip of a prepared run, with times, as transcripts.transcribe says.
+
+    What was heard before, in this run or another, is not heard again.
+    """
+    work = experiment(run, set)
+    work.prepare()
+    work.transcribe(again=True)
+
+
+@verb
 def stats(source: Corpus = None, set: Set = None, json: Json = False) -> None:
     """Count emotions and speakers per split (paper Table 1). Nothing is written."""
     from emojudge.errors import DataError
@@ -181,9 +192,10 @@ def say(
 
 @verb
 def list_(
-    folder: Annotated[str | None, typer.Argument(help="corpora, encoders, judges or prompts.")] = None, json: Json = False
+    folder: Annotated[str | None, typer.Argument(help="corpora, transcribers, encoders, judges, prompts.")] = None,
+    json: Json = False,
 ) -> None:
-    """Name every corpus, encoder, judge and prompt."""
+    """Name every corpus, transcriber, encoder, judge and prompt."""
     from emojudge.catalogue import catalogue
 
     show_mappings(catalogue(folder), json)

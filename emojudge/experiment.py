@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from emojudge import consult, costs, distributed, evaluation, manifest, preflight, report, splits
+from emojudge import consult, costs, distributed, evaluation, manifest, preflight, report, splits, transcripts
 from emojudge.config import load_config
 from emojudge.errors import DataError
 from emojudge.features import Features
@@ -22,7 +22,7 @@ from emojudge.prompts import version
 from emojudge.runs import Part, RunFolder
 from emojudge.settings import Config
 from emojudge.settings.judge import DELIVERY, GATES
-from emojudge.stages import Stages
+from emojudge.stages import Stages, stamp
 from emojudge.storage import digest, read_json, read_jsonl, write_jsonl
 from emojudge.types import Utterance
 
@@ -58,6 +58,8 @@ class Experiment:
             preflight.check_judge(self.config)
         preflight.check_names(self.config)
         self.prepare()
+        if self._heard:
+            self.transcribe()
         for system in self.systems:
             self.train(system)
             self.predict(system)
@@ -100,17 +102,49 @@ class Experiment:
         utterances, found = self.look()
         if found.errors:
             raise DataError(found.errors[0])
-        made_from = digest([[asdict(u), _stat(u)] for u in utterances] + [self.config.data.model_dump(mode="json")])
+        made_of = [self.config.data.model_dump(mode="json"), *([self.config.transcripts.model_dump()] if self._heard else [])]
+        made_from = digest([[asdict(u), stamp(u.audio)] for u in utterances] + made_of)
         if self.stages.done.get("prepare", {}).get("made_from") == made_from and self.run.manifest_file().exists():
             return found
-        write_jsonl(self.run.manifest_file(), utterances)
-        for fold, test in self.folds.items():
-            rows = splits.apply_fold(utterances, test, self.config.data.fold_dev_share, self.config.data.seed)
-            write_jsonl(self.run.manifest_file(fold), rows)
+        self._write(utterances)
         self.stages.done["prepare"] = {"made_from": made_from, "seconds": 0.0}
         notice = " ".join(filter(None, (self.config.notice, manifest.notice(self.config.data))))
         self.stages.write(utterances=len(utterances), notice=notice, warnings=list(found.warnings))
         return found
+
+    def _write(self, utterances: Sequence[Utterance]) -> None:
+        """The manifest, and each fold's."""
+        write_jsonl(self.run.manifest_file(), utterances)
+        for fold, test in self.folds.items():
+            rows = splits.apply_fold(utterances, test, self.config.data.fold_dev_share, self.config.data.seed)
+            write_jsonl(self.run.manifest_file(fold), rows)
+        self.__dict__.pop("utterances", None)
+
+    @property
+    def _heard(self) -> bool:
+        """Whether texts come from a transcriber."""
+        return self.config.transcripts.transcribe != "none"
+
+    def _data(self) -> tuple[str, ...]:
+        """The stages that all others are made from.
+
+        Raises:
+            DataError: a transcriber is named, and nothing was transcribed yet.
+        """
+        if not self._heard:
+            return ("prepare",)
+        preflight.made(self.run.file("transcripts.jsonl"), "transcribe RUN")
+        return ("prepare", "transcribe")
+
+    def transcribe(self, again: bool = False) -> None:
+        """Write down what is said in every clip (decision 25).
+
+        Raises:
+            UnknownName: `transcripts.transcribe` names no transcriber.
+        """
+        done = [self.run.file("transcripts.jsonl")]
+        about = self.config.transcripts.model_dump()
+        self.stages.do("transcribe", about, ["prepare"], done, lambda: self._write(transcripts.fill(self.run)), again=again)
 
     @cached_property
     def utterances(self) -> dict[str, Utterance]:
@@ -121,7 +155,7 @@ class Experiment:
         """Measure every voice and say it in words (paper 4.6)."""
         path = self.run.file("cues.jsonl")
         work = partial(consult.measure_voices, self.run, self.utterances)
-        self.stages.do("cues", self.config.cues.model_dump(), ["prepare"], [path], work, again=again)
+        self.stages.do("cues", self.config.cues.model_dump(), self._data(), [path], work, again=again)
 
     # -- 3 models
 
@@ -138,7 +172,7 @@ class Experiment:
             about = [settings_of(system, self.features), part.seed, self.config.data.labels, self.config.data.fold_dev_share]
             done = [part.model(task, system) / "config.json"]
             name = f"train {system} {task} {part.name}"
-            self.stages.do(name, about, ["prepare"], done, partial(self._lead, job), again=again)
+            self.stages.do(name, about, self._data(), done, partial(self._lead, job), again=again)
 
     def _trainings(self) -> list[tuple[Part, str, str]]:
         """Every part, task and system; all processes of a distributed run number them alike."""
@@ -256,12 +290,3 @@ class Experiment:
     def skipped(self) -> dict[str, str]:
         """Utterances that could not be used, and why."""
         return self.run.skipped()
-
-
-def _stat(utterance: Utterance) -> tuple[int, int] | None:
-    """Size and time of a recording: a changed file redoes what depends on it."""
-    try:
-        about = Path(utterance.audio).stat() if utterance.audio else None
-    except OSError:
-        return None
-    return (about.st_size, about.st_mtime_ns) if about else None
