@@ -73,16 +73,14 @@ def prepare(source: Corpus = None, into: Into = None, set: Set = None, json: Jso
 @verb
 def stats(source: Corpus = None, set: Set = None, json: Json = False) -> None:
     """Count emotions and speakers per split (paper Table 1). Nothing is written."""
-    from emojudge.errors import DataError
-
     work = experiment(source, set)
     if source and source.is_dir():
         show_data(work.utterances.values(), work.config, json)
         return
-    utterances, found = work.look()
-    show_data(utterances, work.config, json)
-    if found.errors:
-        raise DataError(found.errors[0])
+    utterances, files, found = work.look()
+    show_data(utterances, work.config, json, files)
+    for error in found.errors:
+        print(f"warning: prepare will refuse this: {error}", file=sys.stderr)
 
 
 @verb

@@ -4,13 +4,15 @@ Each public method of `Experiment` is a stage and a verb of the command line. St
 the run folder only, so each can be run again, looked into, or replaced.
 """
 
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from emojudge import consult, costs, distributed, evaluation, manifest, preflight, report, splits
+from emojudge import checks, consult, costs, distributed, evaluation, manifest, preflight, report, splits
 from emojudge.config import load_config
 from emojudge.errors import DataError
 from emojudge.features import Features
@@ -19,11 +21,12 @@ from emojudge.modelling import predict_part, settings_of, train_part
 from emojudge.objective import names_of
 from emojudge.progress import say
 from emojudge.prompts import version
+from emojudge.recordings import Recording
 from emojudge.runs import Part, RunFolder
 from emojudge.settings import Config
 from emojudge.settings.judge import DELIVERY, GATES
 from emojudge.stages import Stages
-from emojudge.storage import digest, read_json, read_jsonl, write_jsonl
+from emojudge.storage import digest_rows, read_json, read_jsonl, to_row, write_jsonl
 from emojudge.types import Utterance
 
 
@@ -31,10 +34,8 @@ class Experiment:
     """One run folder and the work that fills it."""
 
     def __init__(self, config: Config, root: Path) -> None:
-        folds = splits.read_folds(config.data.folds_file) if config.data.folds_file else {}
         self.config = config
-        self.run = RunFolder(root, config, tuple(folds))
-        self.folds = folds
+        self.run = RunFolder(root, config, manifest.fold_names(config.data, root))
         self.stages = Stages(self.run)
         self.features = Features(config)
         self.systems, self.fused = config.systems, config.unjudged
@@ -82,35 +83,50 @@ class Experiment:
 
     # -- 1 data
 
-    def look(self) -> tuple[list[Utterance], manifest.Findings]:
-        """Read and check the corpus, and say what is odd; nothing is written."""
+    def look(self) -> tuple[list[Utterance], dict[str, Recording], checks.Findings]:
+        """Read and check the corpus; nothing is written."""
         loaded = manifest.load(self.config.data)
         utterances = manifest.arrange(loaded, self.config.data)
-        found = manifest.check(utterances, self.config.data)
-        for warning in (*manifest.outside(loaded, self.config.data), *found.warnings):
-            say(f"warning: {warning}")
-        return utterances, found
+        files = checks.look(utterances, self.config.data)
+        return utterances, files, self._check(loaded, utterances, files)
 
-    def prepare(self) -> manifest.Findings:
+    def _check(
+        self, loaded: Sequence[Utterance], utterances: Sequence[Utterance], files: dict[str, Recording] | None = None
+    ) -> checks.Findings:
+        """What is wrong with the corpus, and what may not be meant, which is also said."""
+        found = checks.check(utterances, self.config.data, files)
+        found = replace(found, warnings=(*checks.outside(loaded, self.config.data), *found.warnings))
+        for warning in found.warnings:
+            say(f"warning: {warning}")
+        return found
+
+    def prepare(self) -> None:
         """Read and check the corpus; write the manifest, and each fold's.
 
         Raises:
             DataError: something in it makes every later number wrong; it is named.
+            LeakageError: a fold has a speaker on both sides.
         """
-        utterances, found = self.look()
+        started, data = time.monotonic(), self.config.data
+        loaded = manifest.load(data)
+        utterances = manifest.arrange(loaded, data)
+        about = data.model_dump(mode="json", exclude={"verify"})
+        made_from = digest_rows(chain([about], ([to_row(u), _stat(u)] for u in utterances)))
+        stage = {"made_from": made_from, "verify": data.verify}
+        if stage.items() <= self.stages.done.get("prepare", {}).items() and self.run.manifest_file().exists():
+            return
+        found = self._check(loaded, utterances)
         if found.errors:
             raise DataError(found.errors[0])
-        made_from = digest([[asdict(u), _stat(u)] for u in utterances] + [self.config.data.model_dump(mode="json")])
-        if self.stages.done.get("prepare", {}).get("made_from") == made_from and self.run.manifest_file().exists():
-            return found
+        folds = manifest.folds(utterances, data)
+        self.run = self.stages.run = replace(self.run, folds=tuple(folds))
         write_jsonl(self.run.manifest_file(), utterances)
-        for fold, test in self.folds.items():
-            rows = splits.apply_fold(utterances, test, self.config.data.fold_dev_share, self.config.data.seed)
-            write_jsonl(self.run.manifest_file(fold), rows)
-        self.stages.done["prepare"] = {"made_from": made_from, "seconds": 0.0}
-        notice = " ".join(filter(None, (self.config.notice, manifest.notice(self.config.data))))
-        self.stages.write(utterances=len(utterances), notice=notice, warnings=list(found.warnings))
-        return found
+        for fold, test in folds.items():
+            write_jsonl(self.run.manifest_file(fold), manifest.in_fold(utterances, test, data))
+        self.stages.done["prepare"] = {**stage, "seconds": round(time.monotonic() - started, 2)}
+        notice = " ".join(filter(None, (self.config.notice, manifest.notice(data))))
+        draws = {"dev2": splits.draw_digest(utterances, "dev2")} if data.dev2 else {}
+        self.stages.write(utterances=len(utterances), notice=notice, warnings=list(found.warnings), draws=draws)
 
     @cached_property
     def utterances(self) -> dict[str, Utterance]:

@@ -45,12 +45,12 @@ def show_mappings(content: dict[str, dict[str, Any]], as_json: bool) -> None:
             show_mapping(title, mapping)
 
 
-def show_data(utterances: Iterable[Any], config: Any, as_json: bool) -> None:
-    """Table 1 of a corpus."""
+def show_data(utterances: Iterable[Any], config: Any, as_json: bool, files: Any = None) -> None:
+    """Table 1 of a corpus; `files` are its recordings, if somebody has looked at them."""
     from emojudge.display import show_tables
     from emojudge.tables import data_table
 
-    table = data_table(list(utterances), config)
+    table = data_table(list(utterances), config, files)
     if as_json:
         print_json([dict(zip(table.headers, row, strict=True)) for row in table.rows])
     else:

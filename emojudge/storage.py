@@ -142,6 +142,14 @@ def digest(content: Any) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def digest_rows(rows: Iterable[Any]) -> str:
+    """SHA-256 over the digests of `rows`, one row in memory at a time."""
+    whole = hashlib.sha256()
+    for row in rows:
+        whole.update(bytes.fromhex(digest(row)))
+    return whole.hexdigest()
+
+
 def file_digest(path: str | Path) -> str:
     """SHA-256 of a file's bytes."""
     with Path(path).open("rb") as stream:

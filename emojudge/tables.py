@@ -1,17 +1,20 @@
 """Tables in the shape of the paper's Tables 1 and 2, as plain data: the report, Markdown and the terminal all print them."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import product
 from typing import Any
 
+from emojudge.checks import look
 from emojudge.errors import ConfigError
 from emojudge.evaluation import PAIRS, Row, find
-from emojudge.manifest import table1
+from emojudge.recordings import Recording
 from emojudge.runs import JUDGED, SYSTEMS, RunFolder
 from emojudge.settings import Config
+from emojudge.splits import draw_digest
+from emojudge.statistics import table1
 from emojudge.storage import read_jsonl
 from emojudge.types import ATTRIBUTES, Utterance
 
@@ -213,12 +216,16 @@ def judge_table(config: Config, rows: Sequence[Row]) -> Table:
     return Table("The judge", headers, lines, "Helped: wrong → right. Harmed: right → wrong. Moved: wrong → another wrong.")
 
 
-def data_table(people: Sequence[Utterance], config: Config) -> Table:
+def data_table(people: Sequence[Utterance], config: Config, heard: Mapping[str, Recording] | None = None) -> Table:
     """The paper's Table 1: share of each label in each split; clips, speakers and hours below. With folds, the whole."""
     form = {"share": "{:.2%}", "count": "{:,.0f}", "hours": "{:.2f}"}
     if config.data.folds:
         people = [replace(u, split="all") for u in people]
-    rows = [row for row in table1(people, config.data.labels, hours=True) if any(row.values.values())]
+    heard = look(people, config.data) if heard is None else heard
+    rows = [row for row in table1(people, config.data.labels, heard) if any(row.values.values())]
     headers = ["Label", *(rows[0].values if rows else ())]
     lines = [[row.name, *(form[row.unit].format(value) for value in row.values.values())] for row in rows]
-    return Table(f"The data ({config.data.corpus})", headers, lines, "Shares are of the clips that have a label.")
+    note = "Shares are of the clips that have a label."
+    if config.data.dev2:
+        note += f" dev+dev2 is dev before the draw; the digest of dev2's ids is {draw_digest(people, 'dev2')[:16]}."
+    return Table(f"The data ({config.data.corpus})", headers, lines, note)

@@ -23,8 +23,9 @@ LAYERS = [
     {"answers"},
     {"costs", "ledger"},
     {"audio", "corpora", "judges", "splits", "metrics", "selective", "losses", "layers", "refine", "batches", "checkpoints"},
-    {"encoders", "perturbations"},
-    {"manifest", "cues", "cache", "transcripts", "models", "fusion", "judging", "compare", "tiny_checkpoints", "miniature"},
+    {"encoders", "perturbations", "recordings", "agreement"},
+    {"manifest", "cues", "cache", "transcripts", "models", "fusion", "judging", "compare", "tiny_checkpoints", "miniature"}
+    | {"checks", "statistics"},
     {"inference", "aligned", "objective", "fusing", "calibrated", "handover", "optimisation"},
     {"speakers"},
     {"features", "evaluation", "scaling"},

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from emojudge import manifest, miniature, tiny
+from emojudge import checks, manifest, miniature, tiny
 from emojudge.config import load_config
 from emojudge.corpora import msp_podcast
 from emojudge.settings import Config, DataSettings
@@ -96,4 +96,4 @@ def test_the_miniature_is_a_whole_corpus_to_its_loader(root):
     assert all(u.text and u.gender and len(u.attributes) == 3 and sum(u.votes.values()) == 5 for u in labelled)
     assert all(1 <= value <= 7 for u in labelled for value in u.attributes.values())
     settings = DataSettings(root=root)
-    assert manifest.check(manifest.read(settings), settings).errors == ()
+    assert checks.check(manifest.read(settings), settings).errors == ()
