@@ -10,7 +10,7 @@ import typer
 
 from emojudge.distributed import together
 from emojudge.output import print_json, show_comparison, show_data, show_mappings, show_plan, show_run
-from emojudge.verbs import Corpus, Into, Json, Run, Set, Source, System, app, experiment, verb
+from emojudge.verbs import Corpus, Into, Json, Picture, Run, Set, Source, System, app, experiment, verb
 
 
 def tiny_experiment(source: Path | None, changes: list[str] | None, into: Path | None = None) -> Any:
@@ -67,20 +67,22 @@ def prepare(source: Corpus = None, into: Into = None, set: Set = None, json: Jso
     """Read and check a corpus; write its manifest and splits."""
     work = experiment(source, set, into)
     work.prepare()
-    show_data(work.utterances.values(), work.config, json)
+    show_data(work, work.utterances.values(), json)
 
 
 @verb
-def stats(source: Corpus = None, set: Set = None, json: Json = False) -> None:
-    """Count emotions and speakers per split (paper Table 1). Nothing is written."""
+def stats(source: Corpus = None, set: Set = None, picture: Picture = None, json: Json = False) -> None:
+    """Count emotions, speakers and hours per split (paper Table 1), and say how far raters agree.
+
+    The picture shows labels by split, durations, attributes and agreement. Nothing else is written.
+    """
     work = experiment(source, set)
-    if source and source.is_dir():
-        show_data(work.utterances.values(), work.config, json)
-        return
-    utterances, files, found = work.look()
-    show_data(utterances, work.config, json, files)
-    for error in found.errors:
-        print(f"warning: prepare will refuse this: {error}", file=sys.stderr)
+    utterances = list(work.utterances.values()) if source and source.is_dir() else work.look()
+    show_data(work, utterances, json)
+    if picture:
+        from emojudge.portrait import save
+
+        save(picture, utterances, work.config, work.heard)
 
 
 @verb

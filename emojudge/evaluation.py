@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from emojudge import agreement
 from emojudge.aligned import Aligned, PartResults, check_unfitted, read_results
 from emojudge.compare import (
     Estimate,
@@ -89,6 +90,7 @@ def _split_rows(results: Sequence[PartResults], split: str, allow_fitted: bool) 
             rows += sheet.pair(first, second)
     for system in (system for system in JUDGED if system in present):
         rows += sheet.judge(shown_to_judge(present), system)
+    rows += sheet.people()
     return [*rows, *sheet.flips()] if "judge" in present else rows
 
 
@@ -201,6 +203,13 @@ class _Sheet:
         n = sum(count.values()) - count["asked"]
         rows = [self.row(system, name, Estimate(number / self.seeds), n // self.seeds) for name, number in count.items()]
         return [*rows, self.row(system, "coverage", Estimate(count["asked"] / n), n // self.seeds)]
+
+    def people(self) -> Iterator[Row]:
+        """What one rater scores by the others, as the system "human"; nothing where nobody was asked twice."""
+        everyone = {u.id: u for result in self.results for u in result.labelled(self.split)}
+        for row in agreement.rows(list(everyone.values()), self.results[0].config.data.labels if self.results else ()):
+            if row["task"] == self.task:
+                yield self.row("human", row["metric"], Estimate(row["value"]), row["n"], name=row["class"])
 
     def flips(self) -> Iterator[Row]:
         """How often the judge's label was another with the labels in another order; nothing where it was not asked."""

@@ -39,6 +39,8 @@ class Experiment:
         self.stages = Stages(self.run)
         self.features = Features(config)
         self.systems, self.fused = config.systems, config.unjudged
+        self.heard: dict[str, Recording] | None = None
+        """The recordings, once `prepare` or `look` has looked at them."""
 
     @classmethod
     def open(cls, source: Path | None, changes: Sequence[str] = (), into: Path | None = None) -> "Experiment":
@@ -83,18 +85,18 @@ class Experiment:
 
     # -- 1 data
 
-    def look(self) -> tuple[list[Utterance], dict[str, Recording], checks.Findings]:
-        """Read and check the corpus; nothing is written."""
+    def look(self) -> list[Utterance]:
+        """Read and check the corpus, and say what is odd and what `prepare` will refuse; nothing is written."""
         loaded = manifest.load(self.config.data)
         utterances = manifest.arrange(loaded, self.config.data)
-        files = checks.look(utterances, self.config.data)
-        return utterances, files, self._check(loaded, utterances, files)
+        for error in self._check(loaded, utterances).errors:
+            say(f"warning: prepare will refuse this: {error}")
+        return utterances
 
-    def _check(
-        self, loaded: Sequence[Utterance], utterances: Sequence[Utterance], files: dict[str, Recording] | None = None
-    ) -> checks.Findings:
+    def _check(self, loaded: Sequence[Utterance], utterances: Sequence[Utterance]) -> checks.Findings:
         """What is wrong with the corpus, and what may not be meant, which is also said."""
-        found = checks.check(utterances, self.config.data, files)
+        self.heard = checks.look(utterances, self.config.data)
+        found = checks.check(utterances, self.config.data, self.heard)
         found = replace(found, warnings=(*checks.outside(loaded, self.config.data), *found.warnings))
         for warning in found.warnings:
             say(f"warning: {warning}")

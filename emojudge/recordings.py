@@ -21,7 +21,7 @@ from emojudge.progress import track
 from emojudge.storage import file_digest
 from emojudge.types import Utterance
 
-THREADS = 8
+THREADS = 4
 """Headers read at once: disks of a network answer slowly, but many at a time."""
 
 SHARE = 256

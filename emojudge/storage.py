@@ -10,7 +10,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -128,8 +128,7 @@ def to_row(item: Any) -> dict[str, Any]:
     """
     if isinstance(item, Mapping):
         return dict(item)
-    keep = {f.name for f in fields(item) if getattr(item, f.name) not in (None, "", {})}
-    return {name: value for name, value in asdict(item).items() if name in keep}
+    return {f.name: value for f in fields(item) if (value := getattr(item, f.name)) not in (None, "", {})}
 
 
 def digest(content: Any) -> str:

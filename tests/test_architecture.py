@@ -28,7 +28,7 @@ LAYERS = [
     | {"checks", "statistics"},
     {"inference", "aligned", "objective", "fusing", "calibrated", "handover", "optimisation"},
     {"speakers"},
-    {"features", "evaluation", "scaling"},
+    {"features", "evaluation", "scaling", "portrait"},
     {"tables", "figures", "judged"},
     {"narrative", "exhibits", "contrast"},
     {"training", "stages"},
