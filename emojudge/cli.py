@@ -157,6 +157,20 @@ def report(run: Run) -> None:
 
 
 @verb
+def submit(
+    run: Run,
+    split: Annotated[str, typer.Option("--split", help="Whose clips are handed in.")] = "test3",
+    system: Annotated[str | None, typer.Option("--system", help="Whose predictions; without it, the last stage's.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Which training, of several seeds.")] = None,
+    json: Json = False,
+) -> None:
+    """Write the files of the Interspeech 2025 challenge, one a task, and check them against the manifest."""
+    from emojudge.submission import submit
+
+    show_mappings({"submission": submit(experiment(run, None).run, split, system, seed)}, json)
+
+
+@verb
 def say(
     clip: Annotated[Path, typer.Argument(help="A recording.", show_default=False)],
     run: Annotated[Path, typer.Option("--run", help="The run whose models speak.")] = Path("runs/demo"),

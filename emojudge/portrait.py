@@ -144,7 +144,7 @@ def _spread(axis: "Axes", values: Mapping[str, Sequence[float]], title: str, uni
     top = float(np.quantile(everything, 0.99))
     first = float(everything.min())
     words = np.arange(0.5, top + 1.5, max(1, round(top / 40)))
-    edges = words if unit == "words" else np.linspace(first, max(top, first + 0.1), 41)
+    edges = words if unit == "words" else np.linspace(first, max(top, first + 0.1), 31)
     parts = [np.clip(part, edges[0], np.nextafter(edges[-1], 0)) for part in values.values()]
     axis.hist(parts, edges.tolist(), stacked=True, color=[_colour(n) for n in range(len(parts))], label=list(values), rwidth=0.9)
     axis.axvline(float(np.median(everything)), color=INK, lw=1, ls=(0, (4, 3)))
@@ -195,7 +195,7 @@ def _votes(
     for i, j in np.ndindex(shares.shape):
         dark = shares[i, j] > 55
         axis.text(j, i, f"{shares[i, j]:.0f}", ha="center", va="center", fontsize=8, color="white" if dark else INK)
-    axis.set(title=f"What raters chose, in % of each label{_told(rows, 'macro_f1', '')}", xticks=range(len(chosen)))
+    axis.set(title="What raters chose, in % of each label", xticks=range(len(chosen)), xlabel=_told(rows, "macro_f1", "").strip())
     axis.set(yticks=range(len(names)), ylabel="label")
     axis.set_xticklabels(chosen, rotation=30 if len(chosen) > 6 else 0, color=INK)
     axis.set_yticklabels(names, color=INK)
@@ -204,11 +204,15 @@ def _votes(
 
 def _raters(axis: "Axes", utterances: Sequence[Utterance], rows: Mapping[tuple[str, str], float | None]) -> None:
     """How far raters of one clip are from each other."""
-    for name in ATTRIBUTES:
-        spread = [float(np.std(u.ratings[name], ddof=1)) for u in utterances if len(u.ratings.get(name, ())) > 1]
+    spreads = {
+        name: [float(np.std(u.ratings[name], ddof=1)) for u in utterances if len(u.ratings.get(name, ())) > 1]
+        for name in ATTRIBUTES
+    }
+    edges = np.linspace(0, max(map(max, filter(None, spreads.values()))) + 0.05, 41).tolist()
+    for name, spread in spreads.items():
         if spread:
             label = f"{name}{_told(rows, 'ccc', name)}"
-            axis.hist(spread, 30, histtype="step", lw=1.8, color=ATTRIBUTE_COLOURS[name], label=label)
+            axis.hist(spread, edges, histtype="step", lw=1.8, color=ATTRIBUTE_COLOURS[name], label=label)
     axis.set(title="How far raters of one clip are apart", xlabel="standard deviation among raters", ylabel="clips")
     axis.grid(visible=False, axis="x")
     _legend(axis)
@@ -217,7 +221,7 @@ def _raters(axis: "Axes", utterances: Sequence[Utterance], rows: Mapping[tuple[s
 def _legend(axis: "Axes") -> None:
     """A legend above the bars, not upon them."""
     axis.set_ylim(top=1.3 * axis.get_ylim()[1])
-    axis.legend(fontsize=8, loc="upper right")
+    axis.legend(fontsize=8, loc="best")
 
 
 def _told(rows: Mapping[tuple[str, str], float | None], score: str, name: str) -> str:

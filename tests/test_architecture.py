@@ -28,7 +28,7 @@ LAYERS = [
     | {"checks", "statistics"},
     {"inference", "aligned", "objective", "fusing", "calibrated", "handover", "optimisation"},
     {"speakers"},
-    {"features", "evaluation", "scaling", "portrait"},
+    {"features", "evaluation", "scaling", "portrait", "submission"},
     {"tables", "figures", "judged"},
     {"narrative", "exhibits", "contrast"},
     {"training", "stages"},
