@@ -72,7 +72,7 @@ def main() -> None:
         with step("read the rows"):
             utterances = manifest.read(settings)
         with step("headers"):
-            files = checks.look(utterances, settings)
+            files = checks.look(utterances)
         with step("files with the same bytes"):
             pairs = recordings.twins(files)
         with step("everything else that is checked"):

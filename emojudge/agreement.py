@@ -22,23 +22,14 @@ Row = dict[str, Any]
 """{task, metric, class, value, n}; n counts clips, and value is None where it cannot be told."""
 
 
-def distribution(votes: Mapping[str, float]) -> dict[str, float]:
-    """Votes as shares that add up to 1; empty where there are none.
-
-    >>> distribution({"Sad": 3, "Other": 1})
-    {'Sad': 0.75, 'Other': 0.25}
-    """
-    total = sum(votes.values())
-    return {name: count / total for name, count in votes.items()} if total else {}
-
-
 def entropy(votes: Mapping[str, float]) -> float:
     """Entropy of the votes in bits: 0 where all agree, 1 where two labels share them.
 
     >>> entropy({"Sad": 2, "Happy": 2}), entropy({"Sad": 5})
     (1.0, 0.0)
     """
-    shares = np.array([share for share in distribution(votes).values() if share])
+    counts = np.array([count for count in votes.values() if count], dtype=float)
+    shares = counts / counts.sum()
     return float(abs((shares * np.log2(shares)).sum()))
 
 

@@ -44,10 +44,10 @@ class Findings:
     warnings: tuple[str, ...] = ()
 
 
-def look(utterances: Iterable[Utterance], settings: DataSettings) -> dict[str, Recording]:
-    """The recordings of a corpus by path, each file once, as closely as `data.verify` says."""
+def look(utterances: Iterable[Utterance], verify: str = "headers") -> dict[str, Recording]:
+    """The recordings of a corpus by path, each file once; `verify` as `data.verify`."""
     paths = dict.fromkeys(u.audio for u in utterances if u.audio is not None)
-    return recordings.inspect(paths, settings.verify != "presence", settings.verify == "decoded")
+    return recordings.inspect(paths, verify != "presence", verify == "decoded")
 
 
 def check(utterances: Sequence[Utterance], settings: DataSettings, files: Mapping[str, Recording] | None = None) -> Findings:
@@ -56,7 +56,7 @@ def check(utterances: Sequence[Utterance], settings: DataSettings, files: Mappin
     Takes what `manifest.load` gave (then labels outside the set are named) or what `manifest.read` gave (then they are
     gone). `files` is what `look` found of their recordings; without it, it is called.
     """
-    files = look(utterances, settings) if files is None else files
+    files = look(utterances, settings.verify) if files is None else files
     counts = Counter(utterance.id for utterance in utterances)
     found_errors = [
         _named("ids are not unique", [name for name, count in counts.items() if count > 1]),

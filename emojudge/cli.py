@@ -78,11 +78,11 @@ def stats(source: Corpus = None, set: Set = None, picture: Picture = None, json:
     """
     work = experiment(source, set)
     utterances = list(work.utterances.values()) if source and source.is_dir() else work.look()
-    show_data(work, utterances, json)
     if picture:
         from emojudge.portrait import save
 
         save(picture, utterances, work.config, work.heard)
+    show_data(work, utterances, json)
 
 
 @verb

@@ -95,7 +95,7 @@ class Experiment:
 
     def _check(self, loaded: Sequence[Utterance], utterances: Sequence[Utterance]) -> checks.Findings:
         """What is wrong with the corpus, and what may not be meant, which is also said."""
-        self.heard = checks.look(utterances, self.config.data)
+        self.heard = checks.look(utterances, self.config.data.verify)
         found = checks.check(utterances, self.config.data, self.heard)
         found = replace(found, warnings=(*checks.outside(loaded, self.config.data), *found.warnings))
         for warning in found.warnings:
@@ -172,6 +172,7 @@ class Experiment:
     def assist(self) -> None:
         """What the other processes of a distributed run do: their share of each training that the first one begins."""
         while (job := distributed.call()) != distributed.STOP:
+            self.run = replace(self.run, folds=manifest.fold_names(self.config.data, self.run.root))  # the first one prepared
             self._train(job)
 
     def predict(self, system: str, again: bool = False) -> None:

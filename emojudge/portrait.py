@@ -72,7 +72,7 @@ def save(path: Path, utterances: Sequence[Utterance], config: Config, files: Map
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    files = look(utterances, config.data) if files is None else files
+    files = look(utterances) if files is None else files
     lengths = {u.id: length for u in utterances if (length := recordings.length(u, files))}
     panels = _panels(utterances, config.data.labels, lengths)
     rows = -(-len(panels) // 2)

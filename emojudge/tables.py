@@ -243,7 +243,7 @@ def data_table(people: Sequence[Utterance], config: Config, heard: Mapping[str, 
     form = {"share": "{:.2%}", "count": "{:,.0f}", "hours": "{:.2f}"}
     if config.data.folds:
         people = [replace(u, split="all") for u in people]
-    heard = look(people, config.data) if heard is None else heard
+    heard = look(people) if heard is None else heard
     rows = [row for row in table1(people, config.data.labels, heard) if any(row.values.values())]
     headers = ["Label", *(rows[0].values if rows else ())]
     lines = [[row.name, *(form[row.unit].format(value) for value in row.values.values())] for row in rows]

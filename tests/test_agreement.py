@@ -84,7 +84,6 @@ def test_ratings_by_hand():
 
 def test_shares_are_no_raters():
     assert agreement.rows([Utterance("a", votes={"Sad": 0.6, "Happy": 0.4}), Utterance("b")], LABELS) == []
-    assert agreement.distribution({}) == {}
 
 
 def test_one_label_alone_has_no_alpha():

@@ -21,7 +21,7 @@ PAPER = {"Angry": 23.11, "Sad": 9.27, "Happy": 25.12, "Surprise": 3.91, "Fear": 
 
 def test_table_1(shared):
     chosen = DataSettings(corpus="ravdess", root=shared / "ravdess", labels=("Sad", "Neutral"))
-    table = table1(found := manifest.read(chosen), chosen.labels, look(found, chosen))
+    table = table1(found := manifest.read(chosen), chosen.labels, look(found))
     values = {row.name: row.values for row in table}
     assert values["Sad"] == pytest.approx({"train": 2 / 3, "dev": 2 / 3, "test": 2 / 3})
     assert values["Total files"] == {"train": 960, "dev": 240, "test": 240}
