@@ -81,7 +81,7 @@ def stats(source: Corpus = None, set: Set = None, picture: Picture = None, json:
     if picture:
         from emojudge.portrait import save
 
-        save(picture, utterances, work.config, work.heard)
+        save(picture, utterances, work.config, work.files)
     show_data(work, utterances, json)
 
 

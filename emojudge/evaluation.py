@@ -90,7 +90,7 @@ def _split_rows(results: Sequence[PartResults], split: str, allow_fitted: bool) 
             rows += sheet.pair(first, second)
     for system in (system for system in JUDGED if system in present):
         rows += sheet.judge(shown_to_judge(present), system)
-    rows += sheet.people()
+    rows += human_rows(sheet)
     return [*rows, *sheet.flips()] if "judge" in present else rows
 
 
@@ -204,13 +204,6 @@ class _Sheet:
         rows = [self.row(system, name, Estimate(number / self.seeds), n // self.seeds) for name, number in count.items()]
         return [*rows, self.row(system, "coverage", Estimate(count["asked"] / n), n // self.seeds)]
 
-    def people(self) -> Iterator[Row]:
-        """What one rater scores by the others, as the system "human"; nothing where nobody was asked twice."""
-        everyone = {u.id: u for result in self.results for u in result.labelled(self.split)}
-        for row in agreement.rows(list(everyone.values()), self.results[0].config.data.labels if self.results else ()):
-            if row["task"] == self.task:
-                yield self.row("human", row["metric"], Estimate(row["value"]), row["n"], name=row["class"])
-
     def flips(self) -> Iterator[Row]:
         """How often the judge's label was another with the labels in another order; nothing where it was not asked."""
         pairs = []
@@ -223,6 +216,15 @@ class _Sheet:
         if pairs:
             flipped = proportion(sum(a != b for a, b in pairs), len(pairs), self.options.confidence)
             yield self.row("judge", "order_flips", flipped, len(pairs))
+
+
+def human_rows(sheet: _Sheet) -> Iterator[Row]:
+    """What one rater scores by the others, as the system "human"; nothing where nobody was asked twice."""
+    everyone = {u.id: u for result in sheet.results for u in result.labelled(sheet.split)}
+    labels = sheet.results[0].config.data.labels if everyone else ()
+    for row in agreement.rows(list(everyone.values()), labels):
+        if row["task"] == sheet.task:
+            yield sheet.row("human", row["metric"], Estimate(row["value"]), row["n"], name=row["class"])
 
 
 def read_verdicts(result: PartResults) -> list[Verdict]:

@@ -39,7 +39,7 @@ class Experiment:
         self.stages = Stages(self.run)
         self.features = Features(config)
         self.systems, self.fused = config.systems, config.unjudged
-        self.heard: dict[str, Recording] | None = None
+        self.files: dict[str, Recording] | None = None
         """The recordings, once `prepare` or `look` has looked at them."""
 
     @classmethod
@@ -95,8 +95,8 @@ class Experiment:
 
     def _check(self, loaded: Sequence[Utterance], utterances: Sequence[Utterance]) -> checks.Findings:
         """What is wrong with the corpus, and what may not be meant, which is also said."""
-        self.heard = checks.look(utterances, self.config.data.verify)
-        found = checks.check(utterances, self.config.data, self.heard)
+        self.files = checks.look(utterances, self.config.data.verify)
+        found = checks.check(utterances, self.config.data, self.files)
         found = replace(found, warnings=(*checks.outside(loaded, self.config.data), *found.warnings))
         for warning in found.warnings:
             say(f"warning: {warning}")
@@ -120,15 +120,19 @@ class Experiment:
         found = self._check(loaded, utterances)
         if found.errors:
             raise DataError(found.errors[0])
-        folds = manifest.folds(utterances, data)
-        self.run = self.stages.run = replace(self.run, folds=tuple(folds))
-        write_jsonl(self.run.manifest_file(), utterances)
-        for fold, test in folds.items():
-            write_jsonl(self.run.manifest_file(fold), manifest.in_fold(utterances, test, data))
+        self._write(utterances)
         self.stages.done["prepare"] = {**stage, "seconds": round(time.monotonic() - started, 2)}
         notice = " ".join(filter(None, (self.config.notice, manifest.notice(data))))
         draws = {"dev2": splits.draw_digest(utterances, "dev2")} if data.dev2 else {}
         self.stages.write(utterances=len(utterances), notice=notice, warnings=list(found.warnings), draws=draws)
+
+    def _write(self, utterances: Sequence[Utterance]) -> None:
+        """The manifest, and each fold's."""
+        folds = manifest.folds(utterances, self.config.data)
+        self.run = self.stages.run = replace(self.run, folds=tuple(folds))
+        write_jsonl(self.run.manifest_file(), utterances)
+        for fold, test in folds.items():
+            write_jsonl(self.run.manifest_file(fold), manifest.in_fold(utterances, test, self.config.data))
 
     @cached_property
     def utterances(self) -> dict[str, Utterance]:

@@ -52,7 +52,7 @@ def show_data(work: Any, utterances: Iterable[Any], as_json: bool) -> None:
     from emojudge.tables import agreement_table, data_table
 
     people, config = list(utterances), work.config
-    table, agreed = data_table(people, config, work.heard), rows(people, config.data.labels)
+    table, agreed = data_table(people, config, work.files), rows(people, config.data.labels)
     if as_json:
         print_json({"rows": [dict(zip(table.headers, row, strict=True)) for row in table.rows], "agreement": agreed})
     else:
