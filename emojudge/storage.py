@@ -10,7 +10,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -125,10 +125,21 @@ def to_row(item: Any) -> dict[str, Any]:
     >>> from emojudge.types import Prediction
     >>> to_row(Prediction("a", "audio", {"Sad": 1.0}))
     {'id': 'a', 'source': 'audio', 'scores': {'Sad': 1.0}}
+
+    Dataclasses in a tuple of its own become mappings too. It is no `asdict`, which copies all it meets: rows are many.
+
+    >>> from dataclasses import make_dataclass
+    >>> to_row(make_dataclass("Line", ["words"])((make_dataclass("Word", ["word"])("No."),)))
+    {'words': [{'word': 'No.'}]}
     """
     if isinstance(item, Mapping):
         return dict(item)
-    return {f.name: value for f in fields(item) if (value := getattr(item, f.name)) not in (None, "", {})}
+    found = {f.name: getattr(item, f.name) for f in fields(item)}
+    return {name: _plain(value) for name, value in found.items() if value not in (None, "", {})}
+
+
+def _plain(value: Any) -> Any:
+    return [to_row(one) if is_dataclass(one) else one for one in value] if isinstance(value, tuple) else value
 
 
 def digest(content: Any) -> str:
