@@ -4,7 +4,7 @@ corpus → `Utterance` → audio model and text model → two `Prediction` → f
 → with `Cues` and transcript → prompt → `Verdict` → refine → `Prediction` → report.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,8 @@ class Utterance:
     """One labelled (or unlabelled) stretch of speech, or one line of text.
 
     `start` and `end` are seconds into `audio`; None means the whole file. `votes` counts what each
-    rater chose, including names outside the label set such as "other".
+    rater chose, including names outside the label set such as "other". `ratings` are the raters' values of each
+    attribute, in any order. `session` names the recording session, where the corpus tells: who was there together.
     """
 
     id: str
@@ -39,6 +40,8 @@ class Utterance:
     emotion: str | None = None
     attributes: Mapping[str, float] = field(default_factory=dict)
     votes: Mapping[str, float] = field(default_factory=dict)
+    ratings: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    session: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
