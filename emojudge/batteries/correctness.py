@@ -1,4 +1,4 @@
-"""Correctness: is a system right in each class, in its proportions, about each speaker, and in agreement with itself?
+"""Correctness: each class, the proportions, each speaker, and whether attributes and emotions agree.
 
 Thresholds are those of Derington et al. where they have one (recall, precision and UAR .5, CCC and Pearson's r .5, mean
 absolute error .1 of the scale, class shares within .15, mean value within .03, Jensen–Shannon distance .2, shares of a

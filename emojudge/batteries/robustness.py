@@ -20,6 +20,7 @@ from emojudge.aligned import PartResults, read_results
 from emojudge.batteries.subjects import SEED, Row, Subject, read_rows, subject, tested_split
 from emojudge.cache import Clip
 from emojudge.compare import Estimate, paired, tally_labels, tally_values
+from emojudge.errors import DataError
 from emojudge.features import Features
 from emojudge.metrics import ccc_from, macro_f1_from, uar_from
 from emojudge.modelling import predict_clips
@@ -83,6 +84,7 @@ def test(run: RunFolder, clips: int, disturbances: Sequence[Disturbance] = DISTU
 
     Raises:
         ConfigError: there is no such perturbation.
+        DataError: not one recording can be read.
         ModelError: a model is missing or does not fit.
     """
     listening = next((s for s in ("audio", "early") if s in run.config.systems), None)
@@ -130,13 +132,22 @@ class Bench:
         if not path.exists():
             say(f"robustness: {change or 'undisturbed'} …")
             with tempfile.TemporaryDirectory(prefix="emojudge-") as folder:
-                heard = self.features.disturbed(change, Path(folder), self.voices) if change else self.features
-                write_jsonl(path, [row for task in self.results for r in self.results[task] for row in self._predict(r, heard)])
+                write_jsonl(path, self._listen(change, Path(folder)))
         rows: dict[tuple[str, str], dict[str, Prediction]] = {}
         for row in read_rows(path):
             found = rows.setdefault((row["task"], row["part"]), {})
             found[row["id"]] = Prediction(row["id"], self.listening, row["scores"])
         return {task: [self._joined(r, rows.get((task, r.part.name), {})) for r in self.results[task]] for task in self.results}
+
+    def _listen(self, change: str, folder: Path) -> list[dict[str, Any]]:
+        """Predictions of all parts under a change; recordings that cannot be read are left out."""
+        heard = self.features.disturbed(change, folder, self.voices) if change else self.features
+        rows = [row for task in self.results for result in self.results[task] for row in self._predict(result, heard)]
+        if not rows:
+            raise DataError(f"No clip could be heard: {next(iter(heard.skipped.values()), 'the model predicted none')}")
+        if heard.skipped:
+            say(f"warning: {len(heard.skipped)} clips could not be read (as {next(iter(heard.skipped))}) and are left out.")
+        return rows
 
     def _predict(self, result: PartResults, features: Features) -> list[dict[str, Any]]:
         rows = [u for u in self._there(result) if u.id in self.chosen]
@@ -153,7 +164,9 @@ class Bench:
 
     def pair(self, clean: Sequence[PartResults], heard: Sequence[PartResults], system: str) -> tuple[Subject, Subject]:
         """A system undisturbed and disturbed, on the clips that it answered both times."""
-        both = {id for one, two in zip(clean, heard, strict=True) for id in one.predictions[system].keys() & two.predictions[system]}
+        both = {
+            id for one, two in zip(clean, heard, strict=True) for id in one.predictions[system].keys() & two.predictions[system]
+        }
         make = partial(subject, system=system, split=self.tested[clean[0].task], only=both)
         return make(clean), make(heard)
 
@@ -175,7 +188,7 @@ def sample(clips: Sequence[Utterance], size: int, by_speaker: bool = False) -> s
 
 def others(u: Utterance, pool: Mapping[str, Utterance]) -> list[str]:
     """Clips of other people to babble behind `u`, drawn by its id; of itself where nobody else is there."""
-    there = sorted(id for id, other in pool.items() if other.speaker != u.speaker or not u.speaker and id != u.id)
+    there = sorted(id for id, other in pool.items() if other.speaker != u.speaker or (not u.speaker and id != u.id))
     return Random(digest([SEED, u.id])).sample(there, min(VOICES, len(there))) or [u.id]
 
 

@@ -117,7 +117,7 @@ def subjects(run: RunFolder) -> list[Subject]:
 
 
 def tested_split(results: Sequence[PartResults]) -> str | None:
-    """ "test" where something of it is predicted and known, else the last such of `evaluation.splits`."""
+    """The test split where something of it is predicted and known, else the last such of `evaluation.splits`."""
     splits = [s for s in results[0].config.evaluation.splits if any(True for _ in _predicted(results, s))]
     return "test" if "test" in splits else splits[-1] if splits else None
 
