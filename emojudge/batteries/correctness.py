@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from emojudge.batteries.chance import QUANTILE, SIMULATIONS
+from emojudge.batteries.chance import QUANTILE, SIMULATIONS, fair_labels, quantiles
 from emojudge.batteries.groups import LEAST
-from emojudge.batteries.subjects import SEED, Row, Subject, tally
+from emojudge.batteries.subjects import SEED, Row, Subject, ratio, tally
 from emojudge.compare import Estimate, tally_labels, tally_values
 from emojudge.metrics import ccc, ccc_from, indices, pearson_from, precision_from, recall_from, uar_from
 
@@ -54,11 +54,9 @@ def classes(subject: Subject) -> Iterator[Row]:
 
 def guessing(subject: Subject) -> float:
     """The UAR that a model which draws its answers from the true class distribution reaches once in twenty times."""
-    gold = indices(subject.first.gold, subject.first.names)
-    rng = np.random.default_rng(SEED)
-    one = np.eye(len(subject.first.names))[gold]
-    guessed = (one.T @ one[rng.permutation(len(gold))] for _ in range(SIMULATIONS))
-    return float(np.quantile([uar_from(counts) for counts in guessed], QUANTILE))
+    counts = np.array(_counts(subject), dtype=float)
+    guesses = fair_labels(np.outer(counts, counts / counts.sum())[None])
+    return quantiles(guesses, lambda block: {"uar": uar_from(block[:, 0])})["uar"]
 
 
 def _counts(subject: Subject) -> list[int]:
@@ -198,7 +196,7 @@ def _order(subject: Subject, name: str, unit: np.ndarray, parts: Mapping[str, np
             masks = [np.any([parts[p] for p in levels[level]], axis=0) for level in (above, below)]
             terms = [part for mask in masks for part in (np.where(mask, unit, 0.0), mask)]
             sums = tally(np.stack(terms, 1).astype(float), subject.first.clusters)
-            [gap] = subject.estimates([sums], lambda t: (t[..., 0] / t[..., 1] - t[..., 2] / t[..., 3])[..., None])
+            [gap] = subject.estimates([sums], lambda t: (ratio(t[..., :2]) - ratio(t[..., 2:]))[..., None])
             who = f"{group}: {_and(levels[above])} above {_and(levels[below])}"
             n = int(np.sum(masks))
             yield subject.row("correctness", "order", gap, group=who, name=name, threshold=0.0, sense="least", n=n)
@@ -211,4 +209,4 @@ def _and(names: Sequence[str]) -> str:
 def _mean(subject: Subject, inside: np.ndarray, mask: np.ndarray) -> Estimate:
     """Share of the masked clips that are inside."""
     sums = tally(np.stack([inside & mask, mask], 1).astype(float), subject.first.clusters)
-    return subject.estimates([sums], lambda total: (total[..., 0] / total[..., 1])[..., None])[0]
+    return subject.estimates([sums], lambda total: ratio(total)[..., None])[0]

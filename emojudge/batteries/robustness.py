@@ -74,16 +74,14 @@ ours: as at 20 dB for codecs; -.05 and .8 for speed; -.1 and .7 for what everybo
 -.2 and .5 where the disturbance is as loud as the voice."""
 
 
-def test(run: RunFolder, clips: int, disturbances: Sequence[Disturbance] = DISTURBANCES) -> list[Row]:
+def test(run: RunFolder, clips: int) -> list[Row]:
     """Every row of every task, for what listens and for the fusion of it; none where nothing listens.
 
     Args:
         run: a finished run.
         clips: how many clips of the test split are taken, at random; 0 takes all.
-        disturbances: what is tried.
 
     Raises:
-        ConfigError: there is no such perturbation.
         DataError: not one recording can be read.
         ModelError: a model is missing or does not fit.
     """
@@ -96,7 +94,7 @@ def test(run: RunFolder, clips: int, disturbances: Sequence[Disturbance] = DISTU
         return []
     bench = Bench(run, listening, results, tested, clips)
     clean, rows = bench.hear(""), []
-    for disturbance in disturbances:
+    for disturbance in DISTURBANCES:
         heard = bench.hear(disturbance.change)
         for task in results:
             for system in heard[task][0].predictions:

@@ -50,7 +50,7 @@ class Subject:
     def mean(self, values: Sequence[np.ndarray]) -> Estimate:
         """Mean over clips and seeds, with its interval; `values` is (N,) for each seed."""
         tallies = [tally(np.stack([row, np.ones_like(row)], 1), a.clusters) for row, a in zip(values, self.seeds, strict=True)]
-        return self.estimates(tallies, lambda total: (total[..., 0] / total[..., 1])[..., None])[0]
+        return self.estimates(tallies, lambda total: ratio(total)[..., None])[0]
 
     def row(self, battery: str, test: str, estimate: Estimate, **about: Any) -> Row:
         """A result; `about` may give group, name (the class), threshold, sense and n."""
@@ -93,6 +93,11 @@ def tally(values: np.ndarray, clusters: Sequence[str]) -> Tally:
     totals = np.zeros((len(names), *values.shape[1:]))
     np.add.at(totals, owner, values)
     return Tally(tuple(names.tolist()), totals)
+
+
+def ratio(pair: np.ndarray) -> np.ndarray:
+    """(..., 2) → (...): the first by the second, NaN where that is 0, as a resample without such clips is."""
+    return np.divide(pair[..., 0], pair[..., 1], out=np.full(pair.shape[:-1], np.nan), where=pair[..., 1] > 0)
 
 
 def subjects(run: RunFolder) -> list[Subject]:
