@@ -191,10 +191,10 @@ def _label(row: Row) -> str:
     if row["battery"] == "robustness":
         return WORDS.get(row["group"], row["group"])
     group = row["group"].partition(": ")[2] if row["battery"] == "fairness" or row["test"] in ("in_range", "order") else ""
-    return ", ".join(filter(None, (words, group, row["class"] if not group else ""))) or words
+    return ", ".join(part for part in (words, group, "" if group else str(row["class"])) if part)
 
 
-def _title(row: Row) -> tuple[str, ...]:
+def _title(row: Row) -> tuple[str, str, str, str]:
     """Rows with the same title stand together: system, title, grouping, class."""
     title, _ = TITLES[row["battery"], row["test"]]
     grouped = row["battery"] == "fairness" or row["test"] in ("in_range", "order")
@@ -205,14 +205,15 @@ def _title(row: Row) -> tuple[str, ...]:
 
 def blocks(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Plots, each with the rows that stand under one title, in the order they come."""
-    found: dict[tuple[str, ...], list[Row]] = {}
+    found: dict[tuple[str, str, str, str], list[Row]] = {}
     for row in rows:
         if (row["battery"], row["test"]) in TITLES:
             found.setdefault(_title(row), []).append(row)
-    return [_block(*title, own) for title, own in found.items()]
+    return [_block(title, own) for title, own in found.items()]
 
 
-def _block(system: str, title: str, grouping: str, name: str, rows: Sequence[Row]) -> dict[str, Any]:
+def _block(key: tuple[str, str, str, str], rows: Sequence[Row]) -> dict[str, Any]:
+    system, title, *about = key
     shown = [row for row in rows if row["value"] is not None]
     if len(shown) > MOST:
         shown = sorted(shown, key=excess, reverse=True)[:MOST]
@@ -221,7 +222,7 @@ def _block(system: str, title: str, grouping: str, name: str, rows: Sequence[Row
     return {
         "system": system,
         "title": title,
-        "of": ", ".join(filter(None, (grouping, name))),
+        "of": ", ".join(filter(None, about)),
         "rows": lines,
         "left_out": len(rows) - len(shown),
         "axis": scale.axis(),

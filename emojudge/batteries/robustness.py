@@ -86,8 +86,8 @@ def test(run: RunFolder, clips: int) -> list[Row]:
         ModelError: a model is missing or does not fit.
     """
     listening = next((s for s in ("audio", "early") if s in run.config.systems), None)
-    results = {task: read_results(run, task) for task in run.config.tasks}
-    tested = {task: split for task in results if (split := tested_split(results[task]))}
+    results: dict[str, list[PartResults]] = {task: read_results(run, task) for task in run.config.tasks}
+    tested: dict[str, str] = {task: split for task in results if (split := tested_split(results[task]))}
     results = {task: found for task, found in results.items() if task in tested and listening in found[0].predictions}
     if not listening or not results:
         say("warning: nothing in this run listens, so there is no robustness to test.")
