@@ -99,6 +99,7 @@ def test_an_unfair_model_fails_and_the_group_is_named():
     recall = [np.mean([p == "Sad" for p, u in zip(predicted, clips, strict=True) if u.emotion == "Sad" and u.gender == g])
               for g in ("female", "male")]  # fmt: skip
     assert found(rows, "recall_gap", name="Sad")["value"] == pytest.approx(recall[0] - recall[1])
+    assert found(rows, "recall", "gender: male", "Sad")["value"] == pytest.approx(recall[1])
     assert male["low"] <= male["value"] <= male["high"]
 
 

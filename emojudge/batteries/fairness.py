@@ -20,6 +20,8 @@ from emojudge.runs import RunFolder
 
 CELL = 5
 """Clips that a share within a group must be of, to be compared (ours)."""
+FEW = 10
+"""Groups up to which recall and precision are told for each."""
 SHOWN = 100
 """Groups that get rows of their own; of more, the worst."""
 
@@ -55,6 +57,7 @@ class Sheet:
         worst = min(range(len(self.groups)), key=lambda g: _or(score[g].value, 2.0))
         rows.append(self._row("worst_group", score[worst], worst, threshold=-limits["worst_group"], sense="least"))
         for metric in ("recall", "precision"):
+            rows += self._each(metric, tallies, counts)
             spread = self._estimates(tallies, lambda totals, m=metric: _spread(*_shares(totals)[m]))
             for label, estimate in zip(self.subject.first.names, spread, strict=True):
                 rows.append(self._gap(f"{metric}_gap", estimate, limits, name=label))
@@ -113,6 +116,21 @@ class Sheet:
     def _shown(self, estimates: Sequence[Estimate], worst_first: Any) -> Sequence[int]:
         everyone = range(len(self.groups))
         return everyone if len(everyone) <= SHOWN else sorted(everyone, key=lambda g: worst_first(estimates[g]))[:SHOWN]
+
+    def _each(self, metric: str, tallies: Sequence[Tally], counts: np.ndarray) -> list[Row]:
+        """A share of each group and emotion, told beside the largest distance of them; of few groups only."""
+        if len(self.groups) > FEW:
+            return []
+        found, of = self._estimates(tallies, lambda totals: _shares(totals)[metric][0]), _shares(counts)[metric][1]
+        names = self.subject.first.names
+        cells = [(g, k) for g in range(len(self.groups)) for k in range(len(names))]
+        return [
+            self.subject.row(
+                "fairness", metric, one, group=f"{self.grouping}: {self.groups[g]}", name=names[k], n=round(of[g, k])
+            )
+            for (g, k), one in zip(cells, found, strict=True)
+            if of[g, k]
+        ]
 
     def _gap(self, test: str, estimate: Estimate, limits: Mapping[str, float], **about: Any) -> Row:
         """A largest distance; without interval, since drawing anew can only widen it."""

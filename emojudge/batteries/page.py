@@ -31,7 +31,7 @@ TITLES: Mapping[tuple[str, str], tuple[str, str]] = {
     ("correctness", "order"): ("Attributes in the order expected of the emotions", ""),
     ("fairness", "uar_difference"): ("UAR of each group less that of all clips", ""),
     ("fairness", "ccc_difference"): ("CCC of each group less that of all clips", ""),
-    ("fairness", "mean_shift"): ("How much higher a group’s values come out than the others’, in shares of the scale", ""),
+    ("fairness", "mean_shift"): ("Shift of each group’s values against all clips, in shares of the scale", ""),
     ("fairness", "worst_group"): ("Largest differences between groups", "UAR of the worst group"),
     ("fairness", "recall_gap"): ("Largest differences between groups", "recall"),
     ("fairness", "precision_gap"): ("Largest differences between groups", "precision"),
@@ -110,47 +110,55 @@ def summary(rows: Sequence[Row]) -> Table:
     return Table("Batteries", ["Battery", "System", "Passed", "Failed", "Only told"], lines)
 
 
-def said(battery: str, rows: Sequence[Row]) -> list[str]:
-    """What a reader should take away, a sentence or two a system."""
-    sentences = []
+def said(battery: str, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """What a reader should take away: for each system a sentence, and what failed, the furthest beyond its threshold first."""
+    found = []
     for (task, system), group in groupby(rows, key=lambda row: (row["task"], row["system"])):
         own = list(group)
         bad: dict[str, list[str]] = {}
         for row in sorted((row for row in own if row["passed"] is False), key=excess, reverse=True):
-            bad.setdefault(_kind(row), []).append(_label(row) or row["class"])
-        failed, tested = sum(map(len, bad.values())), sum(row["passed"] is not None for row in own)
-        each = "; ".join(f"{kind}: {_few(labels)}" for kind, labels in bad.items())
-        sentences.append(f"{SHORT[system]}, {task}: {failed or 'none'} of {tested} failed. {each}{'.' if each else ''}".strip())
-        if battery == "robustness":
-            sentences += worst(own)
-    return sentences
+            bad.setdefault(_kind(row), []).append(_told(row))
+        tested = sum(row["passed"] is not None for row in own)
+        sentence = f"{SHORT[system]}, {task}: {sum(map(len, bad.values())) or 'none'} of {tested} failed."
+        worst_ = f" {worst(own)}" if battery == "robustness" else ""
+        found.append({"sentence": sentence + worst_, "failed": [(kind, _few(labels)) for kind, labels in bad.items()]})
+    return found
 
 
 def _kind(row: Row) -> str:
-    """What failed, for a sentence."""
+    """What failed."""
     title = TITLES[row["battery"], row["test"]][0]
-    return f"{title} ({row['group'].partition(':')[0]})" if row["battery"] == "fairness" else title
+    return f"{title}, by {row['group'].partition(':')[0]}" if row["battery"] == "fairness" else title
+
+
+def _told(row: Row) -> str:
+    """Where it failed."""
+    label = _label(row)
+    if row["test"] in ("in_range", "order"):
+        return f"{row['class']} of {label}"
+    return label if not row["class"] or row["class"] in label else f"{label} ({row['class']})"
 
 
 def _few(labels: Sequence[str]) -> str:
-    """The first three, and how many more.
+    """The first four, and how many more.
 
-    >>> _few(["a", "b", "a", "c", "d"])
-    'a, b, c and 1 more'
+    >>> _few(["a", "b", "a", "c", "d", "e"])
+    'a; b; c; d; and 1 more'
     """
     labels = list(dict.fromkeys(labels))
-    return ", ".join(labels[:3]) + (f" and {len(labels) - 3} more" if len(labels) > 3 else "")
+    return "; ".join([*labels[:4], *([f"and {len(labels) - 4} more"] if len(labels) > 4 else [])])
 
 
-def worst(rows: Sequence[Row]) -> Iterator[str]:
-    """The disturbance that costs most."""
+def worst(rows: Sequence[Row]) -> str:
+    """The disturbance that costs most, in a sentence; "" where there is none."""
     changes = [row for row in rows if row["test"] in ("uar_change", "ccc_change") and row["value"] is not None]
-    if changes:
-        row = min(changes, key=lambda row: row["value"])
-        [same] = [r["value"] for r in rows if (r["test"], r["group"], r["class"]) == ("unchanged", row["group"], row["class"])]
-        what = "UAR" if row["test"] == "uar_change" else f"the CCC of {row['class']}"
-        where = WORDS.get(row["group"], row["group"])
-        yield f"The worst is “{where}”: {what} changes by {signed(row)}, and {same:.0%} of the answers stay."
+    if not changes:
+        return ""
+    row = min(changes, key=lambda row: row["value"])
+    [same] = [r["value"] for r in rows if (r["test"], r["group"], r["class"]) == ("unchanged", row["group"], row["class"])]
+    what = "UAR" if row["test"] == "uar_change" else f"the CCC of {row['class']}"
+    where = WORDS.get(row["group"], row["group"])
+    return f"The worst is “{where}”: {what} changes by {signed(row)}, and {same:.0%} of the answers stay."
 
 
 def excess(row: Row) -> float:
@@ -191,7 +199,8 @@ def _label(row: Row) -> str:
     if row["battery"] == "robustness":
         return WORDS.get(row["group"], row["group"])
     group = row["group"].partition(": ")[2] if row["battery"] == "fairness" or row["test"] in ("in_range", "order") else ""
-    return ", ".join(part for part in (words, group, "" if group else str(row["class"])) if part)
+    label = ", ".join(part for part in (words, group, "" if group else str(row["class"])) if part)
+    return label[:1].upper() + label[1:]
 
 
 def _title(row: Row) -> tuple[str, str, str, str]:
@@ -245,6 +254,10 @@ def _line(row: Row, scale: Scale) -> dict[str, Any]:
     return about | scale.marks(row) | {"limits": [scale.at(one) for one in limits]}
 
 
+def _said(about: Mapping[str, Any]) -> str:
+    return "\n".join([f"{about['sentence']}\n", *(f"- {kind}: {labels}" for kind, labels in about["failed"]), ""])
+
+
 def markdown(run: RunFolder, rows: Sequence[Row]) -> str:
     """The same as Markdown tables."""
     about = contents(run, rows)
@@ -254,7 +267,7 @@ def markdown(run: RunFolder, rows: Sequence[Row]) -> str:
         f"{about['lead']}\n",
     ]
     for battery in about["batteries"]:
-        parts += [f"## {battery['name'].capitalize()}\n", *(f"{sentence}\n" for sentence in battery["said"])]
+        parts += [f"## {battery['name'].capitalize()}\n", *map(_said, battery["said"])]
         for block in battery["blocks"]:
             lines = [[line["label"], line["value"], line["limit"], line["verdict"], str(line["n"])] for line in block["rows"]]
             title = f"{block['system']}: {block['title']}" + (f" ({block['of']})" if block["of"] else "")
