@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from emojudge import battery, tiny
-from emojudge.aligned import Aligned
+from emojudge.aligned import Aligned, read_results
 from emojudge.batteries import correctness, fairness, robustness
 from emojudge.batteries.chance import fair_labels, quantiles
 from emojudge.batteries.groups import groupings
 from emojudge.batteries.robustness import Disturbance, compare, others, sample
 from emojudge.batteries.subjects import Subject, passes, subjects
+from emojudge.batteries.subjects import subject as batteries_subject
 from emojudge.cache import Clip
 from emojudge.errors import DataError
 from emojudge.perturbations import parse
@@ -345,6 +346,14 @@ def test_folds_are_put_together_and_seeds_averaged(tmp_path):
     rows = correctness.test(one)
     recalls = [np.mean([p == "Sad" for p, g in zip(a.predicted, a.gold, strict=True) if g == "Sad"]) for a in one.seeds]
     assert found(rows, "recall", name="Sad")["value"] == pytest.approx(np.mean(recalls))
+
+
+def test_a_fold_of_which_no_clip_was_drawn(tmp_path):
+    run = made_up_run(tmp_path, clips=200, speakers=12, folds=("1", "2"), judge=False, tasks=("attributes",))
+    first, second = read_results(run, "attributes")
+    empty = replace(first, predictions={"audio": {}})
+    one = batteries_subject([empty, second], "audio", "test")
+    assert one.first.ids == second.align("audio", "test").ids and one.first.names == ATTRIBUTES
 
 
 @pytest.fixture(scope="module")

@@ -157,7 +157,7 @@ def worst(rows: Sequence[Row]) -> str:
     row = min(changes, key=lambda row: row["value"])
     [same] = [r["value"] for r in rows if (r["test"], r["group"], r["class"]) == ("unchanged", row["group"], row["class"])]
     what = "UAR" if row["test"] == "uar_change" else f"the CCC of {row['class']}"
-    where = WORDS.get(row["group"], row["group"])
+    where = _words(row["group"])
     return f"The worst is “{where}”: {what} changes by {signed(row)}, and {same:.0%} of the answers stay."
 
 
@@ -193,11 +193,16 @@ def limit(row: Row) -> str:
     return f"{sign}{row['threshold']:.3f}".replace("-", "−")
 
 
+def _words(change: str) -> str:
+    """A disturbance as a person says it."""
+    return WORDS.get(change, change)
+
+
 def _label(row: Row) -> str:
     """What tells a row from the others under its title."""
     _, words = TITLES[row["battery"], row["test"]]
     if row["battery"] == "robustness":
-        return WORDS.get(row["group"], row["group"])
+        return _words(row["group"])
     group = row["group"].partition(": ")[2] if row["battery"] == "fairness" or row["test"] in ("in_range", "order") else ""
     label = ", ".join(part for part in (words, group, "" if group else str(row["class"])) if part)
     return label[:1].upper() + label[1:]

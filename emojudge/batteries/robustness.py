@@ -150,7 +150,7 @@ class Bench:
     def _predict(self, result: PartResults, features: Features) -> list[dict[str, Any]]:
         rows = [u for u in self._there(result) if u.id in self.chosen]
         about = {"task": result.task, "part": result.part.name}
-        found = predict_clips(result.part, result.task, self.listening, features, rows)
+        found = predict_clips(result.part, result.task, self.listening, features, rows) if rows else ()
         return [about | {"id": p.id, "scores": dict(p.scores)} for p in found]
 
     def _joined(self, result: PartResults, heard: Mapping[str, Prediction]) -> PartResults:

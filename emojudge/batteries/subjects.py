@@ -136,7 +136,10 @@ def _predicted(results: Sequence[PartResults], split: str) -> Iterator[Utterance
 def subject(results: Sequence[PartResults], system: str, split: str, only: Collection[str] | None = None) -> Subject:
     """A system on `split`, or on those of its clips that are in `only`."""
     seeds = dict.fromkeys(result.part.seed for result in results)
-    aligned = [together([r.align(system, split, only) for r in results if r.part.seed == seed]) for seed in seeds]
+    aligned = [
+        together([r.align(system, split, only) for r in results if r.part.seed == seed and r.predictions[system]])
+        for seed in seeds
+    ]
     everyone = {u.id: u for result in results for u in result.utterances.values()}
     values = [value for u in everyone.values() for value in u.attributes.values()] or [0.0, 1.0]
     options = results[0].config.evaluation
