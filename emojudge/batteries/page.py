@@ -1,7 +1,6 @@
 """The batteries' results as one HTML file that needs nothing else, and as Markdown."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
 from emojudge.batteries import BATTERIES
@@ -103,18 +102,23 @@ def lead(of: Mapping[str, Sequence[Row]]) -> str:
 
 def summary(rows: Sequence[Row]) -> Table:
     """Passed and failed by battery, task and system."""
-    found = groupby(rows, key=lambda row: (row["battery"], row["task"], row["system"]))
-    lines = [
-        [battery, f"{SHORT[system]}, {task}", *map(str, counts(list(own)).values())] for (battery, task, system), own in found
-    ]
+    found = _by(rows, "battery", "system", "task")
+    lines = [[battery, f"{SHORT[name]}, {task}", *map(str, counts(own).values())] for (battery, name, task), own in found.items()]
     return Table("Batteries", ["Battery", "System", "Passed", "Failed", "Only told"], lines)
+
+
+def _by(rows: Sequence[Row], *keys: str) -> dict[tuple[str, ...], list[Row]]:
+    """Rows that agree in some of their fields, in the order they come."""
+    found: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        found.setdefault(tuple(row[key] for key in keys), []).append(row)
+    return found
 
 
 def said(battery: str, rows: Sequence[Row]) -> list[dict[str, Any]]:
     """What a reader should take away: for each system a sentence, and what failed, the furthest beyond its threshold first."""
     found = []
-    for (task, system), group in groupby(rows, key=lambda row: (row["task"], row["system"])):
-        own = list(group)
+    for (system, task), own in _by(rows, "system", "task").items():
         bad: dict[str, list[str]] = {}
         for row in sorted((row for row in own if row["passed"] is False), key=excess, reverse=True):
             bad.setdefault(_kind(row), []).append(_told(row))
@@ -158,7 +162,7 @@ def worst(rows: Sequence[Row]) -> str:
     [same] = [r["value"] for r in rows if (r["test"], r["group"], r["class"]) == ("unchanged", row["group"], row["class"])]
     what = "UAR" if row["test"] == "uar_change" else f"the CCC of {row['class']}"
     where = _words(row["group"])
-    return f"The worst is “{where}”: {what} changes by {signed(row)}, and {same:.0%} of the answers stay."
+    return f"The worst is “{where}”: {what} changes by {signed(row)}, and {same * 100:.0f} % of the answers stay."
 
 
 def excess(row: Row) -> float:
@@ -260,7 +264,8 @@ def _line(row: Row, scale: Scale) -> dict[str, Any]:
 
 
 def _said(about: Mapping[str, Any]) -> str:
-    return "\n".join([f"{about['sentence']}\n", *(f"- {kind}: {labels}" for kind, labels in about["failed"]), ""])
+    failed = "".join(f"- {kind}: {labels}\n" for kind, labels in about["failed"])
+    return f"{about['sentence']}\n" + (f"\n{failed}" if failed else "")
 
 
 def markdown(run: RunFolder, rows: Sequence[Row]) -> str:
