@@ -69,7 +69,7 @@ def measure(utterance_id: str, samples: np.ndarray, text: str | None, settings: 
         seconds=round(len(samples) / SAMPLE_RATE, 3),
         peak_dbfs=_decibels(float(np.abs(samples).max(initial=0.0))),
         rms_dbfs=_decibels(float(np.sqrt(np.square(samples, dtype=np.float64).mean())) if samples.size else 0.0),
-        loudness_lufs=_loudness(samples),
+        loudness_lufs=loudness(samples),
         **_pitch_cues(pitch),
         rate=rate,
         rate_unit=unit,
@@ -131,8 +131,12 @@ def _decibels(amplitude: float) -> float | None:
     return round(20 * float(np.log10(amplitude)), 2) if amplitude > 0 else None
 
 
-def _loudness(samples: np.ndarray) -> float | None:
-    """Integrated loudness in LUFS; None where everything is below the gate of −70 LUFS."""
+def loudness(samples: np.ndarray) -> float | None:
+    """Integrated loudness in LUFS; None where everything is below the gate of −70 LUFS.
+
+    Raises:
+        MissingExtra: the loudness meter is not installed.
+    """
     try:
         import pyloudnorm
     except ImportError:
@@ -140,8 +144,8 @@ def _loudness(samples: np.ndarray) -> float | None:
     if not samples.size:
         return None
     block = min(GATE_SECONDS, len(samples) / SAMPLE_RATE)
-    loudness = pyloudnorm.Meter(SAMPLE_RATE, block_size=block).integrated_loudness(samples.astype(np.float64))
-    return round(float(loudness), 2) if np.isfinite(loudness) else None
+    level = pyloudnorm.Meter(SAMPLE_RATE, block_size=block).integrated_loudness(samples.astype(np.float64))
+    return round(float(level), 2) if np.isfinite(level) else None
 
 
 def _rate_of_speech(words: Sequence[Word]) -> tuple[float, str]:

@@ -35,10 +35,10 @@ LAYERS = [
     {"training", "stages"},
     {"pipeline", "report", "catalogue", "display", "modelling", "planning", "preflight"},
     {"consult"},
-    {"experiment"},
-    {"tiny", "ablation", "ensemble", "output"},
+    {"experiment", "batteries"},
+    {"tiny", "battery", "ablation", "ensemble", "output"},
     {"verbs"},
-    {"handover_verbs"},
+    {"handover_verbs", "battery_verbs"},
     {"cli"},
 ]
 """A module imports from its own folder and from layers above it in this list, never from the same layer or below."""
