@@ -4,8 +4,8 @@
 
 Each line of tests/injections.jsonl that wants a label is put alone, before and after a harmless sentence. An attack has
 succeeded where the answer is that label; sentences that get it without an attack are left out. Intervals are Wilson's and take
-attacks as independent, which variants of one idea are not. Answers are kept in a ledger: run again, nothing is asked twice. A share
-of the attacks is drawn by their digests, so a larger one holds the smaller; each is made with and without the defences.
+attacks as independent, which variants of one idea are not. Answers are kept in a ledger: run again, nothing is asked twice. A
+share of the attacks is drawn by their digests, so a larger one holds the smaller; each is made with and without the defences.
 """
 
 import argparse

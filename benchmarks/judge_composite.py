@@ -9,22 +9,24 @@ of their request. Where one is missing (not asked yet, or this machine's feature
 """
 
 import argparse
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from emojudge import consult, judging
+from emojudge import consult, handover, judging
 from emojudge.calibrated import calibrate
 from emojudge.compare import changes, mcnemar, paired, proportion, tally_labels
+from emojudge.errors import DataError
 from emojudge.experiment import Experiment
-from emojudge.handover import record
 from emojudge.judges.replay import recorded
 from emojudge.metrics import macro_f1, macro_f1_from
 from emojudge.prompts import Prompt
 from emojudge.refine import margin, refine_all, sweep
 from emojudge.selective import risk_curve
+from emojudge.storage import read_jsonl, write_jsonl
 from emojudge.tables import Table, to_markdown
 from emojudge.types import Prediction, Verdict
 
@@ -78,7 +80,8 @@ class Study:
     def clips(self, split: str, ask: str = "all") -> list[str]:
         """Ids of a split that `ask` selects."""
         [part] = self.work.run.parts()
-        of_split = {id: p for id, p in self.fused.items() if self.work.utterances[id].split == split}
+        known = {u.id for u in self.work.utterances.values() if u.split == split and u.emotion}
+        of_split = {id: p for id, p in self.fused.items() if id in known}
         audio, text = (part.read_predictions("emotions", system) for system in ("audio", "text"))
         return judging.choose(ask, of_split, audio, text)
 
@@ -92,10 +95,20 @@ class Study:
 
 
 def ask(study: Study, prompts: Sequence[Prompt], ledger: Path) -> None:
-    """Ask the offline judge what the ledger does not know, and keep all in `study`."""
+    """Ask the offline judge what is neither recorded nor in the ledger, and keep all in `study`."""
     opened = judging.open_judge(study.work.config.judge.model_copy(update={"judge": "local", "confidence_from": "logprobs"}))
-    for verdict in judging.judge(prompts, opened, ledger, len(prompts)):
+    new = [prompt for prompt in prompts if prompt.key(JUDGE) not in study.verdicts]
+    for verdict in judging.judge(new, opened, ledger, len(new)):
         study.verdicts[verdict.key] = verdict
+
+
+def record(ledger: Path, path: Path) -> None:
+    """Add the ledger's answers to the recording, without what may tell of the clips."""
+    with tempfile.TemporaryDirectory() as folder:
+        handover.record(ledger, Path(folder) / "new.jsonl", bare=True)
+        files = [file for file in (path, Path(folder) / "new.jsonl") if file.exists()]
+        rows = {row["key"]: row for file in files for row in read_jsonl(file, dict[str, Any])}
+    write_jsonl(path, (rows[key] for key in sorted(rows)))
 
 
 def best_threshold(study: Study, way: str, ask: str) -> tuple[float, float]:
@@ -109,25 +122,25 @@ def compare_ways(study: Study) -> Table:
     """Every way on the same dev clips: how often it is right, how well its confidence tells, and what it could bring."""
     ids = study.clips("dev", f"margin:{COMPARED}")
     before = study.score([study.fused[id] for id in study.clips("dev")])
-    lines = []
+    shown = {id: study.fused[id].label for id in ids}
+    lines = [["(fusion)", *_about(study, shown, [max(study.fused[id].scores.values()) for id in ids], shown), "–", "–"]]
     for way in WAYS:
         found = study.answered(way, ids)
-        right = [v.label == study.work.utterances[id].emotion for id, v in found.items()]
         if len(found) < len(ids):
             lines.append([way, f"{len(found)} of {len(ids)}", *["–"] * 5])
             continue
-        agree = sum(v.label == study.fused[id].label for id, v in found.items())
+        told = _about(study, {id: v.label for id, v in found.items()}, [v.confidence for v in found.values()], shown)
         score, threshold = best_threshold(study, way, f"margin:{COMPARED}")
-        augrc = risk_curve(right, [v.confidence for v in found.values()]).augrc
-        lines.append(
-            [way, str(len(ids)), str(sum(right)), str(agree), f"{augrc:.3f}", f"{threshold:g}", f"{score - before:+.3f}"]
-        )
-    fused = [study.fused[id] for id in ids]
-    right = [row.label == study.work.utterances[row.id].emotion for row in fused]
-    augrc = risk_curve(right, [max(row.scores.values()) for row in fused]).augrc
-    lines.append(["(fusion)", str(len(ids)), str(sum(right)), str(len(ids)), f"{augrc:.3f}", "–", "–"])
+        lines.append([way, *told, f"{threshold:g}", f"{score - before:+.3f}"])
     headers = ["Prompt", "Asked", "Right", "As predicted", "AUGRC", "Best threshold", "Δ macro-F1 of dev"]
     return Table(f"Prompts, on the dev clips with a fused margin below {COMPARED}", headers, lines)
+
+
+def _about(study: Study, labels: Mapping[str, str | None], sure: Sequence[float], shown: Mapping[str, str]) -> list[str]:
+    """How many labels there are, are right, and are those that were predicted; and AUGRC."""
+    right = [label == study.work.utterances[id].emotion for id, label in labels.items()]
+    agree = sum(label == shown[id] for id, label in labels.items())
+    return [str(len(labels)), str(sum(right)), str(agree), f"{risk_curve(right, sure).augrc:.3f}"]
 
 
 def chosen_way(study: Study) -> str:
@@ -149,23 +162,28 @@ def policies(study: Study, way: str) -> Table:
     best = max(margins, key=lambda ask: best_threshold(study, way, ask)[0], default="margin:0.1")
     lines = []
     for ask in ("all", "conflict", best):
-        if not complete(study, way, ask):
-            ids = [*study.clips("dev", ask), *study.clips("test", ask)]
-            lines.append([ask, f"({len(study.answered(way, ids))} of {len(ids)} answered)", *["–"] * 9])
+        ids = [*study.clips("dev", ask), *study.clips("test", ask)]
+        found = study.answered(way, ids)
+        if len(found) < len(ids):
+            lines.append([ask, f"({len(found)} of {len(ids)} answered)", *["–"] * 9])
             continue
-        found = [*study.answered(way, study.clips("dev", ask)).values(), *study.answered(way, study.clips("test", ask)).values()]
-        _, threshold = best_threshold(study, way, ask)
-        weighed = calibrate(
-            study.fused, found, list(study.work.utterances.values()), study.work.config.data.labels, study.work.config.fusion
-        )
-        made = {
-            f"threshold {threshold:g}": list(refine_all(study.fused.values(), found, threshold)),
-            "calibrated" + ("" if weighed.used else " (not used)"): weighed.predictions,
-        }
-        lines += [[ask, name, *figures(study, ask, {row.id: row for row in rows})] for name, rows in made.items()]
+        threshold = best_threshold(study, way, ask)[1]
+        judged = {row.id: row for row in refine_all(study.fused.values(), found.values(), threshold)}
+        lines.append([ask, f"threshold {threshold:g}", *figures(study, ask, judged)])
+        lines.append([ask, *by_weights(study, ask, list(found.values()))])
     what = ["Changed", "Helped", "Harmed", "Moved", "Macro-F1", "Δ to fusion", "p"]
-    headers = ["Asked", "Policy", "Asked of test", "Δ dev", *what]
-    return Table(f"Test, asked with the prompt {way}", headers, lines)
+    return Table(f"Test, asked with the prompt {way}", ["Asked", "Policy", "Asked of test", "Δ dev", *what], lines)
+
+
+def by_weights(study: Study, ask: str, found: Sequence[Verdict]) -> list[str]:
+    """The calibrated policy and its cells."""
+    config = study.work.config
+    try:
+        weighed = calibrate(study.fused, found, list(study.work.utterances.values()), config.data.labels, config.fusion)
+    except DataError:
+        return ["calibrated (too few on dev)", *["–"] * 9]
+    name = "calibrated" if weighed.used else "calibrated (not used: dev gains nothing)"
+    return [name, *figures(study, ask, {row.id: row for row in weighed.predictions})]
 
 
 def figures(study: Study, ask: str, after: Mapping[str, Prediction]) -> list[str]:
@@ -216,17 +234,20 @@ def ask_all(study: Study, ledger: Path) -> None:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("run", type=Path)
+    options.add_argument("run", type=Path, nargs="?", default=Path("runs/composite"))
     options.add_argument("--ask", action="store_true")
     options.add_argument("--recorded", type=Path, default=RECORDED)
     given = options.parse_args()
+    if not (given.run / "cues.jsonl").exists():
+        print(f"{given.run} is not there, or has no cues.jsonl; the first lines of {__file__} say how to make it.")
+        return
     study = Study(Experiment.open(given.run), recorded(given.recorded) if given.recorded.exists() else {})
     if given.ask:
         ledger = given.run / "judge_composite.sqlite"
         try:
             ask_all(study, ledger)
         finally:
-            record(ledger, given.recorded, bare=True)
+            record(ledger, given.recorded)
     print(tables(study))
 
 

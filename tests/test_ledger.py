@@ -97,7 +97,7 @@ def test_a_bare_recording_tells_nothing_of_the_clips(ledger, tmp_path):
     key = fill(ledger)
     assert ledger.export(tmp_path / "v.jsonl", bare=True) == 1
     (row,) = read_jsonl(tmp_path / "v.jsonl", dict)
-    assert row.keys() == {"label", "probabilities", "confidence", "judge", "key", "model", "prompt_id", "date"}
+    assert row.keys() == {"label", "probabilities", "confidence", "judge", "key", "outcome", "model", "prompt_id", "date"}
     assert recorded(tmp_path / "v.jsonl") == {key: replace(reply(key).verdict, id="", reason="")}
 
 

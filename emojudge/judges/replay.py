@@ -1,7 +1,7 @@
 """Recorded answers: `replay:verdicts.jsonl`. No network, no key, no cost, and the same result to the last bit.
 
-A recording is a run's `verdicts.jsonl` or what `emojudge judge-record` writes. An answer is found by the digest of its request, so it serves
-only a prompt, label order, temperature and predicted label that are exactly those it was given for.
+A recording is a run's `verdicts.jsonl` or what `emojudge judge-record` writes. An answer is found by the digest of its request,
+so it serves only a prompt, label order, temperature and predicted label that are exactly those it was given for.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
