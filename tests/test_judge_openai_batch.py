@@ -413,3 +413,6 @@ def test_joining_is_by_name_whatever_the_order():
     other = lines[0].replace(b'"n": "c"', b'"n": "x"')
     assert "c" not in _batch_lines.join([lines[0], other, lines[0]], "abc").answers
     assert read({"choices": []}, prompts(1, settings)[0], "x").outcome == "invalid"
+    odd = [{"custom_id": "a", "error": "boom"}, {"custom_id": "b", "response": [1]}, {"custom_id": "c", "response": "none"}]
+    results = _batch_lines.join((json.dumps(row).encode() for row in odd), "abc")
+    assert [told[3] for told in results.errors.values()] == ["boom", "no message", "no message"] and not results.answers
