@@ -38,6 +38,7 @@ WAYS = ("blind", "paper", "few_shot", "probabilities")
 COMPARED = 0.2
 """Ways are compared on the dev clips whose fused margin is below this."""
 
+PAPERS = 0.8
 THRESHOLDS = [n / 20 for n in range(20)]
 MARGINS = (0.1, 0.2, 0.3, 0.5)
 ASKS = ("all", "conflict", *(f"margin:{m}" for m in MARGINS))
@@ -68,8 +69,14 @@ class Study:
         return consult.prompts(run, run.parts()[0], self.work.utterances, self.work.systems, self.work.fused)
 
     def turned(self, way: str) -> list[Prompt]:
-        """The same questions about a fifth of dev, with the labels in another order."""
-        return [prompt for prompt in self._ask(way, splits=("dev",), flip_share=0.2) if prompt.turned]
+        """The questions that compare ways once more, with the labels in another order."""
+        compared = set(self.compared)
+        return [p for p in self._ask(way, splits=("dev",), flip_share=1.0) if p.turned and p.id in compared]
+
+    @cached_property
+    def compared(self) -> list[str]:
+        """The clips that ways are compared on."""
+        return self.clips("dev", f"margin:{COMPARED}")
 
     def answered(self, way: str, ids: Iterable[str]) -> dict[str, Verdict]:
         """What was answered about those clips, by id; some may be missing."""
@@ -120,7 +127,7 @@ def best_threshold(study: Study, way: str, ask: str) -> tuple[float, float]:
 
 def compare_ways(study: Study) -> Table:
     """Every way on the same dev clips: how often it is right, how well its confidence tells, and what it could bring."""
-    ids = study.clips("dev", f"margin:{COMPARED}")
+    ids = study.compared
     before = study.score([study.fused[id] for id in study.clips("dev")])
     shown = {id: study.fused[id].label for id in ids}
     lines = [["(fusion)", *_about(study, shown, [max(study.fused[id].scores.values()) for id in ids], shown), "–", "–"]]
@@ -145,7 +152,7 @@ def _about(study: Study, labels: Mapping[str, str | None], sure: Sequence[float]
 
 def chosen_way(study: Study) -> str:
     """The way that is best on dev; of equals the one that is right more often."""
-    ids = study.clips("dev", f"margin:{COMPARED}")
+    ids = study.compared
 
     def merit(way: str) -> tuple[float, int]:
         right = sum(v.label == study.work.utterances[id].emotion for id, v in study.answered(way, ids).items())
@@ -172,9 +179,9 @@ def policies(study: Study, way: str) -> Table:
         if len(found) < len(ids):
             lines.append([ask, f"({len(found)} of {len(ids)} answered)", *["–"] * 9])
             continue
-        threshold = best_threshold(study, way, ask)[1]
-        judged = {row.id: row for row in refine_all(study.fused.values(), found.values(), threshold)}
-        lines.append([ask, f"threshold {threshold:g}", *figures(study, ask, judged)])
+        for name, threshold in (("the paper's", PAPERS), ("dev's", best_threshold(study, way, ask)[1])):
+            judged = {row.id: row for row in refine_all(study.fused.values(), found.values(), threshold)}
+            lines.append([ask, f"threshold {threshold:g} ({name})", *figures(study, ask, judged)])
         lines.append([ask, *by_weights(study, ask, list(found.values()))])
     what = ["Changed", "Helped", "Harmed", "Moved", "Macro-F1", "Δ to fusion", "p"]
     return Table(f"Test, asked with the prompt {way}", ["Asked", "Policy", "Asked of test", "Δ dev", *what], lines)
@@ -229,12 +236,11 @@ def tables(study: Study) -> str:
 
 
 def ask_all(study: Study, ledger: Path) -> None:
-    """Every way on the clips that compare them, then the best way on all, by margin, then a fifth of dev in another order."""
-    compared = set(study.clips("dev", f"margin:{COMPARED}"))
+    """Every way on the clips that compare them, then the best way: on those in another order, and on all, by margin."""
     for way in WAYS:
-        ask(study, [prompt for prompt in study.questions[way] if prompt.id in compared], ledger)
-    ask(study, study.questions[chosen_way(study)], ledger)
+        ask(study, [prompt for prompt in study.questions[way] if prompt.id in study.compared], ledger)
     ask(study, study.turned(chosen_way(study)), ledger)
+    ask(study, study.questions[chosen_way(study)], ledger)
 
 
 def main() -> None:
