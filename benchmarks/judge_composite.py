@@ -210,7 +210,7 @@ def figures(study: Study, ask: str, after: Mapping[str, Prediction]) -> list[str
     did = changes(gold, old, new)
     return [
         f"{len(study.clips('test', ask)) / len(test):.0%}",
-        f"{gain:+.3f}",
+        f"{gain:+.4f}",
         str(len(test) - did["kept"]),
         *(str(did[kind]) for kind in ("helped", "harmed", "moved")),
         f"{macro_f1(gold, new, names):.3f}",
