@@ -129,7 +129,7 @@ class RunFolder:
     def skipped(self) -> dict[str, str]:
         """Utterances that could not be used, and why."""
         path = self.file("skipped.jsonl")
-        return {row["id"]: row["reason"] for row in read_jsonl(path, dict)} if path.exists() else {}
+        return {row["id"]: row["reason"] for row in read_jsonl(path, dict[str, str])} if path.exists() else {}
 
     def skip(self, reasons: Mapping[str, str]) -> None:
         """Add what could not be used to skipped.jsonl; the rest goes on."""

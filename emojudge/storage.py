@@ -100,8 +100,8 @@ def write_jsonl(path: str | Path, rows: Iterable[Any]) -> int:
     return count
 
 
-def read_jsonl(path: str | Path, kind: type[T]) -> Iterator[T]:
-    """Read one instance of the dataclass `kind` a line, as it goes.
+def read_jsonl(path: str | Path, kind: Callable[..., T]) -> Iterator[T]:
+    """Read one `kind` a line, as it goes: a dataclass, or whatever takes a line's fields as keywords.
 
     Raises:
         DataError: the file is missing, or a line is no object with the fields of `kind`; the line is named.

@@ -166,6 +166,35 @@ def test_every_setting_is_explained():
     assert all(len(told) > 5 for _, told in rows)
 
 
+# -- what docs/judge.md says is tested
+
+
+def named_tests(heading):
+    """The rows of a table in docs/judge.md: what is held, and the tests named for it, as files and beginnings of their names."""
+    section = (ROOT / "docs" / "judge.md").read_text(encoding="utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if re.match(r"\| [^-|]", line)]
+    file, name = r"(?:benchmarks/)?\w+\.py", r"\b[a-z]+(?:_[a-z]+)+\b(?!\.py)"
+    return [(row[0], re.findall(file, row[-1]), re.findall(name, row[-1])) for row in rows]
+
+
+@pytest.mark.parametrize("heading", ["What is held, and by which test", "Faults, and their tests"])
+def test_the_tests_named_for_the_judge_exist(heading):
+    code = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py")}
+    rows = named_tests(heading)
+    assert len(rows) > 20
+    for what, files, names in rows:
+        assert files or names, f"{what}: no test is named"
+        for file in files:
+            assert (ROOT / file).exists() or file in code, f"{what}: there is no {file}"
+        for name in names:
+            assert any(f"def test_{name}" in text for text in code.values()), f"{what}: there is no test {name}"
+
+
+def test_every_point_of_the_judges_specification_has_its_line():
+    held = [what for what, _, _ in named_tests("What is held, and by which test")]
+    assert held == [str(number) for number in range(1, 24)]
+
+
 # -- the examples of docs/extend.md are run
 
 
