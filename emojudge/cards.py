@@ -54,7 +54,7 @@ def render(run: RunFolder, rows: Sequence[Row]) -> str:
         raise MissingExtra("The model card", "report") from None
     environment = Environment(  # Markdown, of our own words and figures; no transcript gets here
         loader=PackageLoader("emojudge"),
-        autoescape=False,
+        autoescape=False,  # noqa: S701
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,

@@ -145,21 +145,16 @@ def paper_table(config: Config, rows: Sequence[Row], task: str) -> Table:
     scores = [("macro_f1", ""), ("accuracy", "")] if emotions else [("ccc", name) for name in (*ATTRIBUTES, "mean")]
     lines = []
     for system in present:
-        parts = [name for name in ("audio", "text") if system not in ("audio", "text") or system == name]
-        made = " + ".join(
-            {"audio": config.audio, "text": config.text}[name].encoder for name in parts if name in config.modalities
-        )
+        parts = [name for name in config.modalities if system not in ("audio", "text") or system == name]
+        made = " + ".join(config.audio.encoder if name == "audio" else config.text.encoder for name in parts)
         steps = ["yes" if system not in ("audio", "text") else "no", "yes" if system in JUDGED else "no"]
         cells = [
             number(find(rows, system, metric, (task, split), name), interval=True) for split in splits for metric, name in scores
         ]
         lines.append([SHORT[system], made, *steps[: 2 if emotions else 1], *cells])
     heads = [f"{split}: {METRICS.get(metric) or f'CCC {name}'}" for split in splits for metric, name in scores]
-    return Table(
-        "In the shape of the paper’s Table 2",
-        ["Framework", "Encoders", "Fusion", *(["Judge"] if emotions else []), *heads],
-        lines,
-    )
+    headers = ["Framework", "Encoders", "Fusion", *(["Judge"] if emotions else []), *heads]
+    return Table("In the shape of the paper’s Table 2", headers, lines)
 
 
 def class_bars(config: Config, rows: Sequence[Row], split: str) -> dict[str, Any]:

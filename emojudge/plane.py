@@ -65,8 +65,8 @@ def plane(found: Sequence[Place], system: str) -> str:
             axis.plot(x, y, "o", ms=6, mfc=STAND_IN["surface"], mec=STAND_IN["ink"], mew=1.2)
             axis.plot(u, v, "o", ms=6, mew=0, color=STAND_IN[system])
             left = u >= x  # the name goes to the side that the line does not take
-            offset = {"xytext": (-7 if left else 7, 0), "textcoords": "offset points", "ha": "right" if left else "left"}
-            axis.annotate(place.name, (x, y), **offset, va="center", fontsize=8.5)
+            side, at = ("right", -7) if left else ("left", 7)
+            axis.annotate(place.name, (x, y), xytext=(at, 0), textcoords="offset points", ha=side, va="center", fontsize=8.5)
         axis.margins(0.25, 0.08)
         axis.set(xlabel="valence", ylabel="arousal")
 
