@@ -66,7 +66,15 @@ def plane(found: Sequence[Place], system: str) -> str:
             axis.plot(u, v, "o", ms=6, mew=0, color=STAND_IN[system])
             left = u >= x  # the name goes to the side that the line does not take
             side, at = ("right", -7) if left else ("left", 7)
-            axis.annotate(place.name, (x, y), xytext=(at, 0), textcoords="offset points", ha=side, va="center", fontsize=8.5)
+            axis.annotate(
+                place.name,
+                (x, y),
+                xytext=(at, _nudge(place, found)),
+                textcoords="offset points",
+                ha=side,
+                va="center",
+                fontsize=8.5,
+            )
         axis.margins(0.25, 0.08)
         axis.set(xlabel="valence", ylabel="arousal")
 
@@ -74,3 +82,13 @@ def plane(found: Sequence[Place], system: str) -> str:
     about = f"Mean true and predicted valence and arousal of {len(found)} groups of clips; the predictions span "
     about += f"{shrunk[0]:.0%} of the true range of valence and {shrunk[1]:.0%} of that of arousal."
     return svg("plane", draw, height=4.2, about=about)
+
+
+def _nudge(place: Place, found: Sequence[Place]) -> float:
+    """Points by which a name makes way for that of a close neighbour: up for the higher one, down for the lower."""
+    wide, high = np.ptp([other.true for other in found], axis=0)
+    for other in found:
+        dx, dy = place.true[0] - other.true[0], place.true[1] - other.true[1]
+        if other is not place and abs(dx) < 0.25 * wide and abs(dy) < 0.05 * high:
+            return 6.0 if (dy, place.name) > (0, other.name) else -6.0
+    return 0.0
