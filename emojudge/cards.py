@@ -1,12 +1,12 @@
 """The model card of a run, in the shape that Hugging Face reads: what it is, what it may be used for, how good it is."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
 from emojudge import provenance
-from emojudge.aligned import read_results
+from emojudge.aligned import PartResults
 from emojudge.errors import EmoJudgeError, MissingExtra
 from emojudge.evaluation import Row, find
 from emojudge.groups import group_scores
@@ -42,8 +42,8 @@ SCORES = {
 """What the front matter states of each task: metric, class, and Hugging Face's name for it."""
 
 
-def render(run: RunFolder, rows: Sequence[Row]) -> str:
-    """The card as Markdown with its YAML front matter.
+def render(run: RunFolder, rows: Sequence[Row], results: Mapping[str, Sequence[PartResults]]) -> str:
+    """The card as Markdown with its YAML front matter; `results` are those of each task.
 
     Raises:
         MissingExtra: jinja2 is not installed.
@@ -60,13 +60,13 @@ def render(run: RunFolder, rows: Sequence[Row]) -> str:
         undefined=StrictUndefined,
     )
     environment.filters["table"] = to_markdown
-    return environment.get_template("model_card.md.jinja").render(contents(run, rows))
+    return environment.get_template("model_card.md.jinja").render(contents(run, rows, results))
 
 
-def contents(run: RunFolder, rows: Sequence[Row]) -> dict[str, Any]:
+def contents(run: RunFolder, rows: Sequence[Row], results: Mapping[str, Sequence[PartResults]]) -> dict[str, Any]:
     """Everything the template shows."""
     about, config = read_json(run.file("run.json")), run.config
-    sections = [section for task in config.tasks if (section := _task(run, rows, task))]
+    sections = [section for task in config.tasks if (section := _task(run, rows, results[task]))]
     source, licence = told(config.data.corpus)
     return {
         "front": front_matter(run, rows),
@@ -135,14 +135,15 @@ def _named(metric: str, row: Row, config: Config) -> str:
     return f"{name} ({config.evaluation.confidence * 100:g} % interval {row['low']:.3f} to {row['high']:.3f})"
 
 
-def _task(run: RunFolder, rows: Sequence[Row], task: str) -> dict[str, Any] | None:
+def _task(run: RunFolder, rows: Sequence[Row], results: Sequence[PartResults]) -> dict[str, Any] | None:
     """Scores, differences, classes, groups and what to beware of; None where nothing was scored."""
-    config, split = run.config, main_split(run.config, rows, task)
+    config, task = run.config, results[0].task
+    split = main_split(config, rows, task)
     if split is None:
         return None
     present = systems(rows, task, split)
     joint = [system for system in present if system not in JUDGED][-1]
-    groups = group_scores(read_results(run, task), joint, split, read_cues(run))
+    groups = group_scores(results, joint, split, read_cues(run))
     score = "UAR" if task == "emotions" else "Mean CCC"
     lines = [[f"{g.kind}: {g.name}", str(g.n), number(vars(g.score), interval=True)] for g in groups]
     classes = _classes(rows, task, split, present, config) if task == "emotions" else None

@@ -11,7 +11,7 @@ from typing import Any
 
 from emojudge import cards, exhibits, provenance
 from emojudge.aligned import PartResults, pool, read_results
-from emojudge.attention import Listening, attention_figure, examples, layer_figure, layer_weights, listen
+from emojudge.attention import attention_figure, examples, layer_figure, layer_weights, listen
 from emojudge.disagreement import furthest, patterns
 from emojudge.errors import MissingExtra
 from emojudge.evaluation import Row, find
@@ -43,10 +43,11 @@ def write(run: RunFolder, embed_audio: int = 0) -> Path:
     """
     rows = read_json(run.file("metrics.json"))["rows"]
     notice = [f"**{said}**\n"] if (said := read_json(run.file("run.json")).get("notice")) else []
+    results = {task: read_results(run, task) for task in run.config.tasks}
     made = {
-        "report.html": render(run, rows, embed_audio),
+        "report.html": render(run, rows, results, embed_audio),
         "tables.md": "\n".join([*notice, *map(to_markdown, tables(run, rows))]),
-        "model_card.md": cards.render(run, rows),
+        "model_card.md": cards.render(run, rows, results),
     }
     for name, text in made.items():
         with atomic(run.file(name)) as temporary:
@@ -54,8 +55,10 @@ def write(run: RunFolder, embed_audio: int = 0) -> Path:
     return run.file("report.html")
 
 
-def render(run: RunFolder, rows: Sequence[Row], embed_audio: int = 0) -> str:
-    """The report as HTML.
+def render(
+    run: RunFolder, rows: Sequence[Row], results: Mapping[str, Sequence[PartResults]] | None = None, embed_audio: int = 0
+) -> str:
+    """The report as HTML; `results` are those of each task, where they have been read already.
 
     Raises:
         MissingExtra: jinja2 or matplotlib is not installed.
@@ -72,15 +75,18 @@ def render(run: RunFolder, rows: Sequence[Row], embed_audio: int = 0) -> str:
     environment.filters["svg"] = Markup  # only figures.py's own output passes through it
     environment.filters["duration"] = duration
     environment.filters["difference"] = lambda row: difference(row, run.config.evaluation.confidence)
-    return environment.get_template("report.html.jinja").render(contents(run, rows, embed_audio))
+    results = results or {task: read_results(run, task) for task in run.config.tasks}
+    return environment.get_template("report.html.jinja").render(contents(run, rows, results, embed_audio))
 
 
-def contents(run: RunFolder, rows: Sequence[Row], embed_audio: int = 0) -> dict[str, Any]:
+def contents(
+    run: RunFolder, rows: Sequence[Row], results: Mapping[str, Sequence[PartResults]], embed_audio: int = 0
+) -> dict[str, Any]:
     """Everything the template shows."""
     about, cues, features = read_json(run.file("run.json")), read_cues(run), Features(run.config)
-    tasks = [section for task in run.config.tasks if (section := _task(run, rows, task, cues, features))]
+    tasks = [section for task in run.config.tasks if (section := _task(run, rows, results[task], cues, features))]
     judge = next((task["judge"] for task in tasks if task["judge"]), None)
-    shown = [clip for task in tasks for clip in task["clips"]]
+    shown = [one["clip"] for task in tasks for one in task["examples"]]
     shown += [example["clip"].utterance for example in judge["examples"]] if judge else []
     return {
         "name": run.config.name,
@@ -116,12 +122,14 @@ def _made(run: RunFolder, about: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _task(run: RunFolder, rows: Sequence[Row], task: str, cues: Mapping[str, Cues], features: Features) -> dict[str, Any] | None:
+def _task(
+    run: RunFolder, rows: Sequence[Row], results: Sequence[PartResults], cues: Mapping[str, Cues], features: Features
+) -> dict[str, Any] | None:
     """One task's section; None where nothing of it was scored."""
-    config, split = run.config, main_split(run.config, rows, task)
+    config, task = run.config, results[0].task
+    split = main_split(config, rows, task)
     if split is None:
         return None
-    results = read_results(run, task)
     present = systems(rows, task, split)
     joint = [system for system in present if system not in JUDGED][-1]
     score = find(rows, joint, *(("uar", (task, split)) if task == "emotions" else ("ccc", (task, split), "mean")))
@@ -188,21 +196,26 @@ def _listening(run: RunFolder, task: str, results: Sequence[PartResults], split:
     weights = {m: w for s in ("audio", "text", "early") for m, w in layer_weights(run.parts(), task, s).items()}
     clips = examples([u for u in results[0].labelled(split) if u.audio], EXAMPLES)
     heard = listen(results[0].part, task, system, clips, features) if system in results[0].predictions else []
+    drawn = {} if isinstance(heard, str) else {h.utterance.id: attention_figure(h, f"{task}-{n}") for n, h in enumerate(heard)}
     return {
         "layers": layer_figure(weights, task) if weights else "",
-        "clips": clips,
         "unheard": heard if isinstance(heard, str) else "",
-        "heard": [] if isinstance(heard, str) else [_heard(h, task, n, results[0], system) for n, h in enumerate(heard)],
+        "heard": bool(drawn),
+        "examples": [_example(clip, drawn.get(clip.id, ""), results[0]) for clip in clips],
     }
 
 
-def _heard(heard: Listening, task: str, number: int, result: PartResults, system: str) -> dict[str, Any]:
-    """One clip with its attention, what it is and what the model made of it."""
-    said = result.predictions[system].get(heard.utterance.id)
-    answer = "" if said is None else said.label if task == "emotions" else values(said.scores)
-    true = heard.utterance.emotion if task == "emotions" else values(heard.utterance.attributes)
-    figure = attention_figure(heard, f"{task}-{number}")
-    return {"clip": heard.utterance, "figure": figure, "system": system, "answer": answer, "true": true}
+def _example(clip: Utterance, figure: str, result: PartResults) -> dict[str, Any]:
+    """One clip: what it is, what every system made of it, and where the audio model listens."""
+    said = {system: rows[clip.id] for system, rows in result.predictions.items() if clip.id in rows}
+    if result.task == "emotions":
+        return {"clip": clip, "figure": figure, "true": clip.emotion, "said": {s: p.label for s, p in said.items()}}
+    return {
+        "clip": clip,
+        "figure": figure,
+        "true": values(clip.attributes),
+        "said": {s: values(p.scores) for s, p in said.items()},
+    }
 
 
 def values(attributes: Mapping[str, float]) -> str:
