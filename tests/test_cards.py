@@ -35,7 +35,7 @@ def test_the_law_the_licence_and_the_limits_are_told(card):
         assert needed in text
     f1 = {row["class"]: row["value"] for row in rows if (row["system"], row["metric"], row["split"]) == ("fusion", "f1", "test")}
     assert f"worst at {min(f1, key=f1.get)}" in text
-    assert "Gender: F" in text and "F1 of each emotion" in text
+    assert "Length: short" in text and "F1 of each emotion" in text
 
 
 def test_no_transcript_gets_there(card):
