@@ -28,6 +28,9 @@ from emojudge.storage import atomic, read_json, read_jsonl
 from emojudge.tables import SHORT, data_table, systems, tables, to_markdown
 from emojudge.types import Cues, Utterance
 
+Results = Mapping[str, Sequence[PartResults]]
+"""What every part holds, by task."""
+
 EXAMPLES = 4
 """Clips whose attention is drawn."""
 
@@ -43,7 +46,7 @@ def write(run: RunFolder, embed_audio: int = 0) -> Path:
     """
     rows = read_json(run.file("metrics.json"))["rows"]
     notice = [f"**{said}**\n"] if (said := read_json(run.file("run.json")).get("notice")) else []
-    results = {task: read_results(run, task) for task in run.config.tasks}
+    results: Results = {task: read_results(run, task) for task in run.config.tasks}
     made = {
         "report.html": render(run, rows, results, embed_audio),
         "tables.md": "\n".join([*notice, *map(to_markdown, tables(run, rows))]),
@@ -55,9 +58,7 @@ def write(run: RunFolder, embed_audio: int = 0) -> Path:
     return run.file("report.html")
 
 
-def render(
-    run: RunFolder, rows: Sequence[Row], results: Mapping[str, Sequence[PartResults]] | None = None, embed_audio: int = 0
-) -> str:
+def render(run: RunFolder, rows: Sequence[Row], results: Results | None = None, embed_audio: int = 0) -> str:
     """The report as HTML; `results` are those of each task, where they have been read already.
 
     Raises:
@@ -79,9 +80,7 @@ def render(
     return environment.get_template("report.html.jinja").render(contents(run, rows, results, embed_audio))
 
 
-def contents(
-    run: RunFolder, rows: Sequence[Row], results: Mapping[str, Sequence[PartResults]], embed_audio: int = 0
-) -> dict[str, Any]:
+def contents(run: RunFolder, rows: Sequence[Row], results: Results, embed_audio: int = 0) -> dict[str, Any]:
     """Everything the template shows."""
     about, cues, features = read_json(run.file("run.json")), read_cues(run), Features(run.config)
     tasks = [section for task in run.config.tasks if (section := _task(run, rows, results[task], cues, features))]
