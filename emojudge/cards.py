@@ -81,7 +81,7 @@ def contents(run: RunFolder, rows: Sequence[Row], results: Mapping[str, Sequence
         "limits": [limit for section in sections for limit in section["limits"]],
         "folds": len(run.folds),
         "versions": about.get("versions", {}),
-        "toml": provenance.experiment_toml(config),
+        "toml": "" if provenance.ensemble(run) else provenance.experiment_toml(config),
         "commands": provenance.commands(run, about),
         "data_digest": provenance.data_digest(run),
         "digests": provenance.encoders(run),

@@ -55,14 +55,22 @@ def _toml(value: Any) -> str:
 
 
 def commands(run: RunFolder, about: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What it makes, and what to type; the last is what was typed."""
+    """What it makes, and what to type; the last is what was typed. An ensemble is not made by `run`, but from other runs."""
     quoted = shlex.quote(f"runs/{run.config.name}")
+    whole = [
+        ("everything, from the corpus to this page; what is done is skipped", f"emojudge run experiment.toml --into {quoted}")
+    ]
     found = [
-        ("everything, from the corpus to this page; what is done is skipped", f"emojudge run experiment.toml --into {quoted}"),
+        *([] if ensemble(run) else whole),
         ("every number of this page, from the predictions: metrics.json", f"emojudge evaluate {quoted}"),
         ("this page, its tables as tables.md, and the model card", f"emojudge report {quoted}"),
     ]
     return [*found, ("what was last typed", about["command"])] if about.get("command") else found
+
+
+def ensemble(run: RunFolder) -> bool:
+    """Whether the run is made of others by `emojudge ensemble`."""
+    return any(run.parts()[0].predictions(task, "ensemble").exists() for task in run.config.tasks)
 
 
 @dataclass(frozen=True)

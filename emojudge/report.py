@@ -113,7 +113,7 @@ def _made(run: RunFolder, about: Mapping[str, Any]) -> dict[str, Any]:
         "versions": about.get("versions", {}),
         "machine": about.get("machine", ""),
         "stages": stage_seconds(about.get("stages", {})),
-        "toml": provenance.experiment_toml(run.config),
+        "toml": "" if provenance.ensemble(run) else provenance.experiment_toml(run.config),
         "commands": provenance.commands(run, about),
         "data_digest": provenance.data_digest(run),
         "encoders": provenance.encoders(run),

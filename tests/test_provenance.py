@@ -62,3 +62,10 @@ def test_commands_quote_names_with_spaces(tmp_path):
     run = made_up_run(tmp_path, clips=20, judge=False, name="demo (tiny)")
     typed = dict(commands(RunFolder.open(run.root), read_json(run.file("run.json")) | {"command": "emojudge run x.toml"}))
     assert "emojudge report 'runs/demo (tiny)'" in typed.values() and typed["what was last typed"] == "emojudge run x.toml"
+
+
+def test_an_ensemble_is_not_made_by_run(tmp_path):
+    run = made_up_run(tmp_path, clips=20, judge=False)
+    assert any("emojudge run " in typed for _, typed in commands(run, {}))
+    write_jsonl(run.parts()[0].predictions("emotions", "ensemble"), [])
+    assert not any("emojudge run " in typed for _, typed in commands(run, {}))
