@@ -195,7 +195,12 @@ def calibration(
         series[SHORT[system]] = (system, found)
     if not series:
         return None
-    scores = [(SHORT[s], s, [number(find(rows, s, metric, where)) for metric in ("ece", "brier", "nll")]) for s in shown]
+    names = {s + suffix: SHORT[s] + said for s in shown for suffix, said in (("", ""), ("+temperature", ", temperature-scaled"))}
+    scores = [
+        (name, key.split("+")[0], [number(find(rows, key, metric, where)) for metric in ("ece", "brier", "nll")])
+        for key, name in names.items()
+        if find(rows, key, "ece", where)
+    ]
     return {"figure": diagram(series), "scores": scores, "series": series}
 
 

@@ -93,7 +93,7 @@ def contents(run: RunFolder, rows: Sequence[Row], results: Results, embed_audio:
         "verdict": verdict(run, rows),
         "notice": about.get("notice", ""),
         "confidence": f"{run.config.evaluation.confidence * 100:g} %",
-        "cluster": "speakers" if run.config.evaluation.cluster == "speaker" else "clips",
+        "cluster": {"item": "clips"}.get(run.config.evaluation.cluster, f"{run.config.evaluation.cluster}s"),
         "tasks": tasks,
         "judge": judge,
         "players": players(shown, embed_audio),

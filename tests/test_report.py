@@ -10,7 +10,7 @@ from emojudge.aligned import read_results
 from emojudge.config import load_config
 from emojudge.errors import MissingExtra
 from emojudge.evaluation import evaluate, find
-from emojudge.exhibits import Scale
+from emojudge.exhibits import Scale, calibration
 from emojudge.judged import examples, judged_clips, sweep
 from emojudge.narrative import difference, judge_sentence, verdict
 from emojudge.report import changed_settings, render, stage_seconds, write
@@ -167,6 +167,15 @@ def test_the_filter_has_a_rule_for_every_emotion(run, page):
     assert all(f":has(#{id}:checked)" in page for id in ids[1:])
     shown = {about["data-truth"] for tag, about, _ in read(page).elements if tag == "tr" and "data-truth" in about}
     assert shown <= {str(k) for k in range(len(run.config.data.labels))} and len(shown) > 1
+
+
+def test_scores_after_temperature_scaling_are_shown_where_a_run_has_them(run, page):
+    assert "temperature-scaled" not in page
+    rows = read_json(run.file("metrics.json"))["rows"]
+    scaled = find(rows, "fusion", "ece", ("emotions", "test")) | {"system": "fusion+temperature", "value": 0.0123}
+    about = calibration(run.config, [*rows, scaled], read_results(run, "emotions"), "test", ["audio", "fusion", "judge"])
+    assert [name for name, _, _ in about["scores"]] == ["Audio", "Fusion", "Fusion, temperature-scaled"]
+    assert about["scores"][-1][1:] == ("fusion", ["0.012", "–", "–"]) and list(about["series"]) == ["Audio", "Fusion"]
 
 
 def test_audio_is_inside_only_where_it_is_asked_for(run, page, tmp_path, monkeypatch):
