@@ -111,6 +111,25 @@ def read_results(run: RunFolder, task: str) -> list[PartResults]:
     return results
 
 
+def pool(results: Sequence[PartResults], system: str, split: str) -> Aligned:
+    """`system` on all folds of the first seed as one: for plots and counts, which a mean over folds cannot give."""
+    first = [r.align(system, split) for r in results if r.part.seed == results[0].part.seed and r.labelled(split)]
+
+    def joined(name: str) -> tuple[str, ...]:
+        return tuple(value for part in first for value in getattr(part, name))
+
+    values = [part.values for part in first if part.values is not None]
+    return Aligned(
+        names=results[0].names,
+        ids=joined("ids"),
+        clusters=joined("clusters"),
+        scores=np.concatenate([part.scores for part in first]),
+        gold=joined("gold"),
+        predicted=joined("predicted"),
+        values=np.concatenate(values) if values else None,
+    )
+
+
 def _check_complete(results: Sequence[PartResults]) -> None:
     for system in {name for result in results for name in result.predictions}:
         missing = [result.part.name for result in results if system not in result.predictions]

@@ -297,11 +297,11 @@ class Experiment:
         about = self.config.evaluation.model_dump()
         self.stages.do("evaluate", about, before, done, partial(evaluation.evaluate, self.run, allow_fitted), again=again)
 
-    def report(self, again: bool = False) -> Path:
-        """Write report.html and tables.md."""
+    def report(self, again: bool = False, embed_audio: int = 0) -> Path:
+        """Write report.html, in which at most `embed_audio` clips can be heard, tables.md and model_card.md."""
         path = self.run.file("report.html")
         preflight.made(self.run.file("metrics.json"), "evaluate RUN")
-        self.stages.do("report", None, ["evaluate"], [path], partial(report.write, self.run), again=again)
+        self.stages.do("report", None, ["evaluate"], [path], partial(report.write, self.run, embed_audio), again=again)
         return path
 
     def results(self) -> list[dict[str, Any]]:

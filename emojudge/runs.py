@@ -17,7 +17,7 @@
           verdicts.jsonl             the judge's answers
           calibration.json           the calibrated judge's weights
       metrics.json                   rows {system, task, split, metric, class, value, low, high, n, part}
-      report.html  tables.md
+      report.html  tables.md  model_card.md
 
 With folds, `fold-1/manifest.jsonl` holds that fold's splits.
 """
