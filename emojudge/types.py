@@ -24,7 +24,8 @@ class Utterance:
     """One labelled (or unlabelled) stretch of speech, or one line of text.
 
     `start` and `end` are seconds into `audio`; None means the whole file. `votes` counts what each
-    rater chose, including names outside the label set such as "other".
+    rater chose, including names outside the label set such as "other". `session` names the conversation or recording
+    that clips share, whoever speaks.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Utterance:
     emotion: str | None = None
     attributes: Mapping[str, float] = field(default_factory=dict)
     votes: Mapping[str, float] = field(default_factory=dict)
+    session: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

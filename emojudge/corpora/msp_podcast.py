@@ -92,6 +92,7 @@ def _utterance(root: Path, where: str, row: Mapping[str, str | None], votes: Map
         emotion=LABELS.get(label, label) if label else None,
         attributes={name: value for name, value in ratings.items() if value is not None},
         votes=votes,
+        session="_".join(stem.split("_")[:2]),
     )
 
 
