@@ -215,7 +215,7 @@ def doctor(
     show_mappings({"EmoJudge": installed()}, json)
 
 
-from emojudge import handover_verbs  # noqa: E402, F401 (registers the verbs it holds, after those above)
+from emojudge import comparison_verbs, handover_verbs  # noqa: E402, F401 (register the verbs they hold, after those above)
 
 
 def main() -> None:

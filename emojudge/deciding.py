@@ -14,8 +14,7 @@ from emojudge.decisions import Decisions
 from emojudge.errors import DataError
 from emojudge.fusion import grouped_folds
 from emojudge.metrics import indices
-from emojudge.settings import Config
-from emojudge.storage import digest, write_json
+from emojudge.storage import digest, read_json, write_json
 
 FOLDS = 5
 """By speaker, within dev (as `fusion.folds`)."""
@@ -73,9 +72,9 @@ def decide(result: PartResults, system: str) -> Decided | None:
         folds = list(grouped_folds(people, FOLDS, "attributes"))  # by speaker alone: rare emotions need not be in every fold
     except DataError:
         return None
-    targets, options = _targets(result), result.config.evaluation
+    shifts, options = _shifts(result, system), result.config.evaluation
     whole, *parts = (
-        decisions.fit(logs[rows], gold[rows], targets, coverage=options.coverage, abstain=options.abstain)
+        decisions.fit(logs[rows], gold[rows], shifts, coverage=options.coverage, abstain=options.abstain)
         for rows in (np.arange(len(gold)), *(fit_on for fit_on, _ in folds))
     )
     without = {dev.ids[k]: fitted for fitted, (_, held_out) in zip(parts, folds, strict=True) for k in held_out}
@@ -84,16 +83,30 @@ def decide(result: PartResults, system: str) -> Decided | None:
     return Decided(system, whole, without)
 
 
-def _targets(result: PartResults) -> dict[str, list[float]]:
-    """Class frequencies to move to, by kind: those of train, all the same, and those that the settings declare."""
-    config: Config = result.config
-    train = [u.emotion for u in result.utterances.values() if u.split == "train"]
-    counts = [float(train.count(name)) for name in result.names]
-    found = {"natural": counts} if any(counts) else {}
-    found["uniform"] = [1.0] * len(counts)
-    if isinstance(declared := config.fusion.target_prior, dict):
-        found["declared"] = [declared.get(name, 0.0) for name in result.names]
-    return found
+def _shifts(result: PartResults, system: str) -> dict[str, list[float]]:
+    """From the class frequencies that the system's probabilities assume to others: train's, all the same, those declared."""
+    train = _counts(result, "train")
+    targets = {"natural": train, "uniform": [1.0] * len(train)}
+    if isinstance(declared := result.config.fusion.target_prior, dict):
+        targets["declared"] = [declared.get(name, 0.0) for name in result.names]
+    source = _assumed(result, system, train)
+    return {kind: decisions.prior_shift(source, target) for kind, target in targets.items() if any(target) and any(source)}
+
+
+def _assumed(result: PartResults, system: str, train: list[float]) -> list[float]:
+    """A fusion learnt dev's frequencies and was moved from them; a model train's, or none where its loss weighs classes alike."""
+    path = result.part.fusion("emotions")
+    if system in ("fusion", "ensemble") and path.exists():
+        moved = read_json(path).get("log_prior_shift") or [0.0] * len(train)
+        return [count * float(np.exp(shift)) for count, shift in zip(_counts(result, "dev"), moved, strict=True)]
+    settings = result.config.text if system == "text" else result.config.audio
+    even = settings.class_weights == "inverse" or settings.sampling == "balanced" or settings.balanced_epochs
+    return [1.0] * len(train) if even else train
+
+
+def _counts(result: PartResults, split: str) -> list[float]:
+    found = [u.emotion for u in result.utterances.values() if u.split == split]
+    return [float(found.count(name)) for name in result.names]
 
 
 def _logs(scores: np.ndarray) -> np.ndarray:

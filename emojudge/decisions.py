@@ -20,9 +20,9 @@ KINDS = ("temperature", "vector", "natural", "uniform", "declared", "offsets")
 class Decisions:
     """What was fitted for K labels.
 
-    `temperature` divides the log-probabilities. `scale` and `bias` (K,) make them `scale · log p + bias`. `shifts` (K,), by
-    kind, are added to that for another prior. `offsets` (K,) are added to log p itself. `threshold` is the least probability
-    of a label in a set, `confidence` the least probability of the likeliest label that is answered with.
+    `temperature` divides the log-probabilities. `scale` and `bias` (K,) make them `scale · log p + bias`. `shifts` (K,) by
+    kind are added to log p for another prior, `offsets` (K,) for macro-F1. `threshold` is the least probability of a label in
+    a set, `confidence` the least probability of the likeliest label that is answered with.
     """
 
     temperature: float
@@ -41,10 +41,12 @@ class Decisions:
     def apply(self, kind: str, logs: np.ndarray) -> np.ndarray:
         """Probabilities (N, K) by one of `kinds`; those of "offsets" only say which label is the highest."""
         if kind == "temperature":
-            return np.exp(log_softmax(logs / self.temperature))
-        if kind == "offsets":
-            return np.exp(log_softmax(logs + np.array(self.offsets)))
-        return np.exp(log_softmax(logs * self.scale + self.bias + np.array(self.shifts.get(kind, 0.0))))
+            scores = logs / self.temperature
+        elif kind == "vector":
+            scores = logs * self.scale + self.bias
+        else:
+            scores = logs + np.array(self.offsets if kind == "offsets" else self.shifts[kind])
+        return np.exp(log_softmax(scores))
 
     def sets(self, probabilities: np.ndarray) -> np.ndarray:
         """(N, K): whether a label is in the clip's set. A set may be empty where nothing is likely."""
@@ -56,19 +58,18 @@ class Decisions:
 
 
 def fit(
-    logs: np.ndarray, gold: np.ndarray, targets: Mapping[str, Sequence[float]], *, coverage: float = 0.9, abstain: float = 0.2
+    logs: np.ndarray, gold: np.ndarray, shifts: Mapping[str, Sequence[float]], *, coverage: float = 0.9, abstain: float = 0.2
 ) -> Decisions:
     """Fit everything on one set of clips.
 
     Args:
         logs: log-probabilities.
         gold: class numbers.
-        targets: class frequencies (K,), by the kind that moves to them; they need not add up to 1.
+        shifts: as `prior_shift` gives them, by kind.
         coverage: share of the clips whose set should hold the true label.
         abstain: share of the clips that should not be answered.
     """
     scale, bias = fit_vector(logs, gold)
-    counts = np.bincount(gold, minlength=logs.shape[1])
     probabilities = np.exp(log_softmax(logs))
     return Decisions(
         temperature=fit_temperature(logs, gold),
@@ -77,7 +78,7 @@ def fit(
         offsets=fit_offsets(logs, gold).tolist(),
         threshold=conformal_threshold(probabilities, gold, coverage),
         confidence=float(np.quantile(probabilities.max(-1), abstain)),
-        shifts={kind: prior_shift(counts, target).tolist() for kind, target in targets.items()},
+        shifts={kind: list(shift) for kind, shift in shifts.items()},
     )
 
 
@@ -119,15 +120,16 @@ def fit_vector(logs: np.ndarray, gold: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return scale, bias
 
 
-def prior_shift(counts: np.ndarray, target: Sequence[float]) -> np.ndarray:
-    """Log target(y) - log dev(y), (K,): Bayes' rule for other class frequencies (Saerens 2002); 0 for a label that dev lacks.
+def prior_shift(source: Sequence[float], target: Sequence[float]) -> list[float]:
+    """By Bayes' rule to other class frequencies (Saerens 2002): log target - log source, (K,), and 0 where `source` is 0.
 
-    >>> np.exp(prior_shift(np.array([30, 10]), [1, 1])).round(3).tolist()
+    Neither need add up to 1.
+
+    >>> np.exp(prior_shift([30, 10], [1, 1])).round(3).tolist()
     [0.667, 2.0]
     """
-    wanted = np.asarray(target, dtype=float)
-    here, there = (np.clip(part / part.sum(), 1e-6, None) for part in (counts, wanted))
-    return np.where(counts > 0, np.log(there) - np.log(here), 0.0)
+    here, there = (np.asarray(part, dtype=float) / np.sum(part) for part in (source, target))
+    return np.where(here > 0, np.log(np.clip(there, 1e-6, None)) - np.log(np.clip(here, 1e-6, None)), 0.0).tolist()
 
 
 def fit_offsets(logs: np.ndarray, gold: np.ndarray, rounds: int = 10) -> np.ndarray:

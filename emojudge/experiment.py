@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from emojudge import consult, costs, distributed, evaluation, manifest, preflight, report, splits
+from emojudge import consult, costs, distributed, evaluation, manifest, preflight, report, splits, typeset
 from emojudge.config import load_config
 from emojudge.errors import DataError
 from emojudge.features import Features
@@ -230,7 +230,7 @@ class Experiment:
     # -- 6 evaluate and report
 
     def evaluate(self, allow_fitted: bool = False, again: bool = False) -> None:
-        """Score every system with intervals.
+        """Score every system with intervals, and write the tables.
 
         Raises:
             DataError: nothing was predicted yet.
@@ -240,10 +240,13 @@ class Experiment:
             raise DataError(f"{self.run.root} has no predictions to score; finish it with: emojudge run {self.run.root}")
         done = [self.run.file("metrics.json")]
         about = self.config.evaluation.model_dump()
-        self.stages.do("evaluate", about, before, done, partial(evaluation.evaluate, self.run, allow_fitted), again=again)
+        self.stages.do("evaluate", about, before, done, partial(self._evaluate, allow_fitted), again=again)
+
+    def _evaluate(self, allow_fitted: bool) -> None:
+        typeset.write(self.run, evaluation.evaluate(self.run, allow_fitted))
 
     def report(self, again: bool = False) -> Path:
-        """Write report.html and tables.md."""
+        """Write report.html and the tables."""
         path = self.run.file("report.html")
         preflight.made(self.run.file("metrics.json"), "evaluate RUN")
         self.stages.do("report", None, ["evaluate"], [path], partial(report.write, self.run), again=again)

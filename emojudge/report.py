@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from emojudge import typeset
 from emojudge.aligned import PartResults, read_results
 from emojudge.errors import MissingExtra
 from emojudge.evaluation import Row
@@ -18,21 +19,19 @@ from emojudge.narrative import cost_sentence, difference, judge_sentence, main_s
 from emojudge.runs import RunFolder
 from emojudge.settings import Config
 from emojudge.storage import atomic, read_json, read_jsonl
-from emojudge.tables import data_table, systems, tables, to_markdown
+from emojudge.tables import data_table, systems
 from emojudge.types import Utterance
 
 
 def write(run: RunFolder) -> Path:
-    """Write `report.html` and `tables.md` of an evaluated run; return the report's path.
+    """Write `report.html` and every table (`emojudge.typeset`) of an evaluated run; return the report's path.
 
     Raises:
         DataError: the run has no `metrics.json` yet.
         MissingExtra: jinja2 or matplotlib is not installed.
     """
     rows = read_json(run.file("metrics.json"))["rows"]
-    with atomic(run.file("tables.md")) as temporary:
-        notice = [f"**{said}**\n"] if (said := read_json(run.file("run.json")).get("notice")) else []
-        temporary.write_text("\n".join([*notice, *map(to_markdown, tables(run, rows))]), encoding="utf-8")
+    typeset.write(run, rows)
     with atomic(run.file("report.html")) as temporary:
         temporary.write_text(render(run, rows), encoding="utf-8")
     return run.file("report.html")

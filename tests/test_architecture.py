@@ -30,14 +30,14 @@ LAYERS = [
     {"sheet"},
     {"features", "evaluation", "scaling"},
     {"tables", "figures", "judged"},
-    {"narrative", "exhibits", "contrast"},
-    {"training", "stages"},
+    {"narrative", "exhibits", "contrast", "details"},
+    {"training", "stages", "typeset"},
     {"pipeline", "report", "catalogue", "display", "modelling", "planning", "preflight"},
     {"consult"},
     {"experiment"},
-    {"tiny", "ablation", "ensemble", "output"},
+    {"tiny", "ablation", "ensemble", "output", "comparison"},
     {"verbs"},
-    {"handover_verbs"},
+    {"handover_verbs", "comparison_verbs"},
     {"cli"},
 ]
 """A module imports from its own folder and from layers above it in this list, never from the same layer or below."""

@@ -69,9 +69,9 @@ def test_another_prior_gives_the_posterior_of_that_prior():
     """Bayes: with the same likelihoods, moving to a prior is what having had it from the start would have given."""
     logs, gold = calibrated(4, 5000)
     likelihood = logs - np.log([0.5, 0.3, 0.2])
-    moved = log_softmax(logs + prior_shift(np.array([50, 30, 20]), [0.2, 0.2, 0.6]))
+    moved = log_softmax(logs + prior_shift([50, 30, 20], [0.2, 0.2, 0.6]))
     assert moved == pytest.approx(log_softmax(likelihood + np.log([0.2, 0.2, 0.6])))
-    assert prior_shift(np.array([5, 5, 0]), [1, 1, 1])[2] == 0, "what dev lacks has no score to correct"
+    assert prior_shift([5, 5, 0], [1, 1, 1])[2] == 0, "what was never there has no score to correct"
 
 
 @given(st.integers(0, 10_000), st.integers(3, 12))
@@ -130,9 +130,10 @@ def test_sets_hold_the_truth_as_often_as_promised():
 
 def test_everything_at_once_keeps_what_it_promises():
     logs, gold = calibrated(6, 2000)
-    made = fit(logs, gold, {"uniform": [1, 1, 1], "declared": [1, 2, 1]}, coverage=0.8, abstain=0.25)
+    made = fit(logs, gold, {"uniform": prior_shift([5, 3, 2], [1, 1, 1]), "declared": [0, 1, 0]}, coverage=0.8, abstain=0.25)
     assert made.kinds == ("temperature", "vector", "uniform", "declared", "offsets")
     probabilities = np.exp(logs)
+    assert made.apply("uniform", logs) == pytest.approx(np.exp(log_softmax(logs - np.log([0.5, 0.3, 0.2]))))
     assert (made.apply("temperature", logs).argmax(1) == logs.argmax(1)).all()
     assert all(made.apply(kind, logs).sum(1) == pytest.approx(1) for kind in made.kinds)
     assert made.sets(probabilities)[np.arange(2000), gold].mean() == pytest.approx(0.8, abs=0.002)

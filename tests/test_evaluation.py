@@ -168,8 +168,9 @@ def test_every_published_row_can_be_printed(run, rows):
     for corpus, task, split, count in (
         ("ravdess", "emotions", "test", 7),
         ("emodb", "emotions", "test", 6),
-        ("msp_podcast", "emotions", "dev", 7),
-        ("msp_podcast", "attributes", "test", 4),
+        ("msp_podcast", "emotions", "dev", 8),
+        ("msp_podcast", "emotions", "test", 9),
+        ("msp_podcast", "attributes", "test", 5),
         ("emobank", "attributes", "test", 4),
         ("meld", "emotions", "test", 2),
     ):
@@ -204,7 +205,7 @@ def test_published_rows_are_those_of_the_corpus_files(run, shared, corpus):
 def test_published_means_are_the_means_of_what_is_keyed_by_name(run):
     config = run.config.model_copy(update={"evaluation": run.config.evaluation.model_copy(update={"published": "msp_podcast"})})
     for split in ("dev", "test"):
-        for row in published(config, "attributes", split):
+        for row in (row for row in published(config, "attributes", split) if "ccc.valence" in row["scores"]):
             assert row["scores"]["ccc.mean"] == pytest.approx(
                 np.mean([row["scores"][f"ccc.{a}"] for a in ATTRIBUTES]), abs=1.1e-3
             )
