@@ -61,16 +61,21 @@ def tables(run: RunFolder, rows: Sequence[Row]) -> list[Table]:
         run: the run, for its settings and manifest.
         rows: what `emojudge.evaluation.evaluate` returned.
     """
+    data = data_table(list(read_jsonl(run.manifest_file(), Utterance)), run.config)
+    return [table for table in (*result_tables(run.config, rows), data) if table.rows]
+
+
+def result_tables(config: Config, rows: Sequence[Row]) -> list[Table]:
+    """`tables` without the data: all that settings and rows alone can tell."""
     made: list[Table | None] = []
-    for task in run.config.tasks:
-        for split in run.config.evaluation.splits:
+    for task in config.tasks:
+        for split in config.evaluation.splits:
             made += [
-                results_table(run.config, rows, task, split),
-                pearson_table(run.config, rows, split) if task == "attributes" else None,
+                results_table(config, rows, task, split),
+                pearson_table(config, rows, split) if task == "attributes" else None,
             ]
-        made.append(differences_table(run.config, rows, task))
-    made += [judge_table(run.config, rows), data_table(list(read_jsonl(run.manifest_file(), Utterance)), run.config)]
-    return [table for table in made if table and table.rows]
+        made.append(differences_table(config, rows, task))
+    return [table for table in (*made, judge_table(config, rows)) if table and table.rows]
 
 
 def number(row: Row | None, interval: bool = False, digits: int = 3) -> str:
