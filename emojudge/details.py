@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from emojudge.decisions import KINDS
 from emojudge.evaluation import Row, find
+from emojudge.metrics import confusion_shares
 from emojudge.runs import JUDGED
 from emojudge.settings import Config
 from emojudge.tables import METRICS, SHORT, Table, number, p_value, plain, systems
@@ -60,13 +63,14 @@ def label_table(config: Config, rows: Sequence[Row], split: str) -> Table:
 
 def confusion_table(config: Config, rows: Sequence[Row], split: str, system: str) -> Table:
     """Clips by true label (row) and given label (column), and their share of the row."""
+    about = {"system": system, "task": "emotions", "split": split, "metric": "confusion", "part": ""}
     names = config.data.labels
-    lines = []
-    for gold in names:
-        found = [find(rows, system, "confusion", ("emotions", split), f"{gold} > {given}") for given in names]
-        counts = [row["value"] if row else 0.0 for row in found]
-        total = sum(counts)
-        lines.append([gold, *(f"{count:g} ({count / total:.0%})" if total else "–" for count in counts)])
+    found = {row["class"]: row["value"] for row in rows if about.items() <= row.items()}
+    counts = np.array([[found.get(f"{gold} > {given}", 0.0) for given in names] for gold in names])
+    lines = [
+        [gold, *(f"{count:g} ({share:.0%})" for count, share in zip(*pair, strict=True))]
+        for gold, *pair in zip(names, counts, confusion_shares(counts), strict=True)
+    ]
     note = "Rows are true labels, columns given ones; in brackets the share of the row."
     return Table(f"Emotions, {split}: confusions of {SHORT[system]}", ["True label", *names], lines, note)
 

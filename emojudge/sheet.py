@@ -161,8 +161,9 @@ class Sheet:
         outcomes = iter([fit.outcomes(part) for fit, part in zip(fits, aligned, strict=True)])
         means = ((metric, "", at(means_from, k)) for k, metric in enumerate(OUTCOMES))
         rows += self._resampled(system, aligned, lambda part: tally_means(next(outcomes), part.clusters), means)
+        curves = [risk(part) for part in aligned]
         for share in COVERAGES:
-            risks = [np.array([np.interp(share, risk(part).coverage, risk(part).risk)]) for part in aligned]
+            risks = [np.array([np.interp(share, curve.coverage, curve.risk)]) for curve in curves]
             rows.append(self._whole(system, "risk", f"{share:.0%}", risks, _clips(aligned)))
         return [*rows, *pairs, *self.holm(pairs)]
 
