@@ -217,6 +217,16 @@ def test_confusions_are_counted(run, rows):
     assert counts["Sad > Happy"] == sum(u.emotion == "Sad" and p.label == "Happy" for u, p in pairs)
 
 
+def test_an_attribute_by_another_name_is_refused(tmp_path):
+    run = made_up_run(tmp_path, clips=60, tasks=("attributes",), judge=False)
+    path = run.parts()[0].predictions("attributes", "text")
+    first, *rest = read_jsonl(path, Prediction)
+    renamed = {"activation" if name == "arousal" else name: value for name, value in first.scores.items()}
+    write_jsonl(path, [replace(first, scores=renamed), *rest])
+    with pytest.raises(ModelError, match=r"scores valence, activation, dominance for .*, not valence, arousal, dominance"):
+        evaluate(run)
+
+
 def test_attributes_are_never_taken_by_position(tmp_path):
     """Scores in another order in the file are the same scores."""
     run = made_up_run(tmp_path, clips=120, tasks=("attributes",), judge=False, evaluation={"splits": ["test"], "resamples": 0})

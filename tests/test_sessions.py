@@ -9,8 +9,8 @@ from tests import made_up_corpora
 @pytest.mark.parametrize(
     ("corpus", "sessions"),
     [
-        (iemocap, lambda u: u.id[4]),
-        (msp_improv, lambda u: u.id.split("-")[3][1:]),
+        (iemocap, lambda u: u.id[:5]),
+        (msp_improv, lambda u: f"session{int(u.speaker[1:])}"),
         (meld, lambda u: u.id.split("_utt")[0]),
         (emorynlp, lambda u: u.id.rsplit("_", 1)[0]),
         (msp_podcast, lambda u: "_".join(u.id.split("_")[:2])),

@@ -94,7 +94,7 @@ def _utterance(session: Path, dialog: str, where: str, block: str, said: Mapping
         emotion=known(LABELS, turn["label"], where),
         attributes={name: value for name, value in values.items() if value is not None},
         votes={name: float(count) for name, count in votes.items()},
-        session=turn["session"],
+        session=f"Ses0{turn['session']}",
     )
 
 

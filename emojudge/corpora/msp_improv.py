@@ -63,7 +63,7 @@ def _utterance(where: str, fields: Sequence[str], audio: Path, votes: Mapping[st
         emotion=known(LABELS, fields[1], where),
         attributes={name: value for name, value in values.items() if value is not None},
         votes=votes,
-        session=speaker[1:],
+        session=f"session{int(speaker[1:])}",
     )
 
 
