@@ -249,7 +249,7 @@ def doctor(
     show_mappings({"EmoJudge": installed()}, json)
 
 
-from emojudge import battery_verbs, handover_verbs  # noqa: E402, F401 (register the verbs they hold, after those above)
+from emojudge import battery_verbs, comparison_verbs, handover_verbs  # noqa: E402, F401 (register their verbs after those above)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from emojudge import checks, consult, costs, distributed, evaluation, manifest, preflight, report, splits, transcripts
+from emojudge import checks, consult, costs, distributed, evaluation, manifest, preflight, report, splits, transcripts, typeset
 from emojudge.config import load_config
 from emojudge.errors import DataError
 from emojudge.features import Features
@@ -285,7 +285,7 @@ class Experiment:
     # -- 6 evaluate and report
 
     def evaluate(self, allow_fitted: bool = False, again: bool = False) -> None:
-        """Score every system with intervals.
+        """Score every system with intervals, and write the tables.
 
         Raises:
             DataError: nothing was predicted yet.
@@ -295,10 +295,13 @@ class Experiment:
             raise DataError(f"{self.run.root} has no predictions to score; finish it with: emojudge run {self.run.root}")
         done = [self.run.file("metrics.json")]
         about = self.config.evaluation.model_dump()
-        self.stages.do("evaluate", about, before, done, partial(evaluation.evaluate, self.run, allow_fitted), again=again)
+        self.stages.do("evaluate", about, before, done, partial(self._evaluate, allow_fitted), again=again)
+
+    def _evaluate(self, allow_fitted: bool) -> None:
+        typeset.write(self.run, evaluation.evaluate(self.run, allow_fitted))
 
     def report(self, again: bool = False, embed_audio: int = 0) -> Path:
-        """Write report.html, in which at most `embed_audio` clips can be heard, tables.md and model_card.md."""
+        """Write report.html, in which at most `embed_audio` clips can be heard, the tables and model_card.md."""
         path = self.run.file("report.html")
         preflight.made(self.run.file("metrics.json"), "evaluate RUN")
         self.stages.do("report", None, ["evaluate"], [path], partial(report.write, self.run, embed_audio), again=again)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from emojudge import cards, exhibits, provenance
+from emojudge import cards, exhibits, provenance, typeset
 from emojudge.aligned import PartResults, pool, read_results
 from emojudge.attention import attention_figure, examples, layer_figure, layer_weights, listen
 from emojudge.disagreement import furthest, patterns
@@ -25,7 +25,7 @@ from emojudge.players import players
 from emojudge.runs import JUDGED, RunFolder
 from emojudge.settings import Config
 from emojudge.storage import atomic, read_json, read_jsonl
-from emojudge.tables import SHORT, data_table, systems, tables, to_markdown
+from emojudge.tables import SHORT, data_table, systems
 from emojudge.types import Cues, Utterance
 
 Results = Mapping[str, Sequence[PartResults]]
@@ -36,7 +36,7 @@ EXAMPLES = 4
 
 
 def write(run: RunFolder, embed_audio: int = 0) -> Path:
-    """Write `report.html`, `tables.md` and `model_card.md` of an evaluated run; return the report's path.
+    """Write `report.html`, `model_card.md` and every table (`emojudge.typeset`) of an evaluated run; return the report's path.
 
     With `embed_audio`, at most so many of the clips shown can be heard in the page.
 
@@ -45,13 +45,9 @@ def write(run: RunFolder, embed_audio: int = 0) -> Path:
         MissingExtra: jinja2 or matplotlib is not installed.
     """
     rows = read_json(run.file("metrics.json"))["rows"]
-    notice = [f"**{said}**\n"] if (said := read_json(run.file("run.json")).get("notice")) else []
     results: Results = {task: read_results(run, task) for task in run.config.tasks}
-    made = {
-        "report.html": render(run, rows, results, embed_audio),
-        "tables.md": "\n".join([*notice, *map(to_markdown, tables(run, rows))]),
-        "model_card.md": cards.render(run, rows, results),
-    }
+    made = {"report.html": render(run, rows, results, embed_audio), "model_card.md": cards.render(run, rows, results)}
+    typeset.write(run, rows)
     for name, text in made.items():
         with atomic(run.file(name)) as temporary:
             temporary.write_text(text, encoding="utf-8")
