@@ -13,12 +13,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from emojudge.corpus_tables import data_table
 from emojudge.details import decision_table, probability_table, risk_table
 from emojudge.evaluation import find
 from emojudge.runs import RunFolder
 from emojudge.settings import Config
 from emojudge.storage import read_json, read_jsonl
-from emojudge.tables import SHORT, Table, data_table, number, published, result_tables, systems, to_markdown
+from emojudge.tables import SHORT, Table, number, published, result_tables, systems, to_markdown
 from emojudge.types import Utterance
 
 ROOT = Path(__file__).resolve().parents[1]

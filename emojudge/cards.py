@@ -7,6 +7,7 @@ from typing import Any
 
 from emojudge import provenance
 from emojudge.aligned import PartResults
+from emojudge.corpus_tables import data_table
 from emojudge.errors import EmoJudgeError, MissingExtra
 from emojudge.evaluation import Row, find
 from emojudge.groups import group_scores
@@ -16,7 +17,7 @@ from emojudge.registry import resolve
 from emojudge.runs import JUDGED, RunFolder
 from emojudge.settings import Config
 from emojudge.storage import read_json, read_jsonl
-from emojudge.tables import SHORT, Table, data_table, differences_table, number, results_table, systems, to_markdown
+from emojudge.tables import SHORT, Table, differences_table, number, results_table, systems, to_markdown
 from emojudge.types import Utterance
 
 ENGLISH = (

@@ -12,6 +12,7 @@ from typing import Any
 from emojudge import cards, exhibits, provenance, typeset
 from emojudge.aligned import PartResults, pool, read_results
 from emojudge.attention import attention_figure, examples, layer_figure, layer_weights, listen
+from emojudge.corpus_tables import data_table
 from emojudge.disagreement import furthest, patterns
 from emojudge.errors import MissingExtra
 from emojudge.evaluation import Row, find
@@ -25,7 +26,7 @@ from emojudge.players import players
 from emojudge.runs import JUDGED, RunFolder
 from emojudge.settings import Config
 from emojudge.storage import atomic, read_json, read_jsonl
-from emojudge.tables import SHORT, data_table, systems
+from emojudge.tables import SHORT, systems
 from emojudge.types import Cues, Utterance
 
 Results = Mapping[str, Sequence[PartResults]]

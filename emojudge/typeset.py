@@ -5,11 +5,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from emojudge.corpus_tables import data_table
 from emojudge.details import details
 from emojudge.evaluation import Row
 from emojudge.runs import RunFolder
-from emojudge.storage import atomic, read_json
-from emojudge.tables import Table, headline_table, tables, to_markdown
+from emojudge.storage import atomic, read_json, read_jsonl
+from emojudge.tables import Table, headline_table, result_tables, to_markdown
+from emojudge.types import Utterance
 
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 LATEX |= {sign: f"\\{sign}" for sign in "&%$#_{}"} | {"<": "$<$", ">": "$>$", "|": r"\textbar{}"}
@@ -35,6 +37,17 @@ def write(run: RunFolder, rows: Sequence[Row]) -> None:
         write_csv(table, folder / f"{slug(table.title)}.csv")
     for path in stale:
         path.unlink()
+
+
+def tables(run: RunFolder, rows: Sequence[Row]) -> list[Table]:
+    """Results by task and split, differences, the judge, and the data; whatever `rows` hold.
+
+    Args:
+        run: the run, for its settings and manifest.
+        rows: what `emojudge.evaluation.evaluate` returned.
+    """
+    data = data_table(list(read_jsonl(run.manifest_file(), Utterance)), run.config)
+    return [table for table in (*result_tables(run.config, rows), data) if table.rows]
 
 
 def _write(path: Path, text: str) -> None:

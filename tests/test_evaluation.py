@@ -5,13 +5,15 @@ import numpy as np
 import pytest
 
 from emojudge.aligned import read_results
+from emojudge.corpus_tables import data_table
 from emojudge.errors import ConfigError, DataError, LeakageError, ModelError
 from emojudge.evaluation import evaluate, find
 from emojudge.metrics import ccc, macro_f1
 from emojudge.runs import RunFolder
 from emojudge.storage import read_json, read_jsonl, write_json, write_jsonl
-from emojudge.tables import data_table, judge_table, published, results_table, tables, to_markdown
+from emojudge.tables import judge_table, published, results_table, to_markdown
 from emojudge.types import ATTRIBUTES, EMOTIONS, Prediction, Utterance, Verdict
+from emojudge.typeset import tables
 from tests.made_up_run import made_up_run
 
 

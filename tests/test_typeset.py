@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from emojudge.details import confusion_table, details, label_table
 from emojudge.evaluation import evaluate, find
-from emojudge.tables import Table, headline_table, tables
-from emojudge.typeset import escape, harmless, slug, to_latex, write, write_csv
+from emojudge.tables import Table, headline_table
+from emojudge.typeset import escape, harmless, slug, tables, to_latex, write, write_csv
 from tests.made_up_run import made_up_run
 
 
