@@ -16,7 +16,9 @@ EXTRAS = {
     "report": ("matplotlib", "the HTML report"),
     "synthetic": ("espeakng_loader", "the demo's corpus"),
     "tables": ("pyarrow", "Parquet tables and Hugging Face datasets"),
+    "agreement": ("krippendorff", "Krippendorff's alpha"),
     "audformat": ("audformat", "audformat databases"),
+    "asr": ("faster_whisper", "transcripts by faster-whisper"),
 }
 """Extra → a module of it, and what it is for."""
 

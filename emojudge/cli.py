@@ -10,7 +10,7 @@ import typer
 
 from emojudge.distributed import together
 from emojudge.output import print_json, show_comparison, show_data, show_mappings, show_plan, show_run
-from emojudge.verbs import Corpus, Into, Json, Run, Set, Source, System, app, experiment, verb
+from emojudge.verbs import Corpus, Into, Json, Picture, Run, Set, Source, System, app, experiment, verb
 
 
 def tiny_experiment(source: Path | None, changes: list[str] | None, into: Path | None = None) -> Any:
@@ -67,22 +67,33 @@ def prepare(source: Corpus = None, into: Into = None, set: Set = None, json: Jso
     """Read and check a corpus; write its manifest and splits."""
     work = experiment(source, set, into)
     work.prepare()
-    show_data(work.utterances.values(), work.config, json)
+    show_data(work, work.utterances.values(), json)
 
 
 @verb
-def stats(source: Corpus = None, set: Set = None, json: Json = False) -> None:
-    """Count emotions and speakers per split (paper Table 1). Nothing is written."""
-    from emojudge.errors import DataError
+def transcribe(run: Run, set: Set = None) -> None:
+    """Write down what is said in every clip of a prepared run, with times, as transcripts.transcribe says.
 
+    What was heard before, in this run or another, is not heard again.
+    """
+    work = experiment(run, set)
+    work.prepare()
+    work.transcribe(again=True)
+
+
+@verb
+def stats(source: Corpus = None, set: Set = None, picture: Picture = None, json: Json = False) -> None:
+    """Count emotions, speakers and hours per split (paper Table 1), and say how far raters agree.
+
+    The picture shows labels by split, durations, attributes and agreement. Nothing else is written.
+    """
     work = experiment(source, set)
-    if source and source.is_dir():
-        show_data(work.utterances.values(), work.config, json)
-        return
-    utterances, found = work.look()
-    show_data(utterances, work.config, json)
-    if found.errors:
-        raise DataError(found.errors[0])
+    utterances = list(work.utterances.values()) if source and source.is_dir() else work.look()
+    if picture:
+        from emojudge.portrait import save
+
+        save(picture, utterances, work.config, work.files)
+    show_data(work, utterances, json)
 
 
 @verb
@@ -151,9 +162,31 @@ def evaluate(
 
 
 @verb
-def report(run: Run) -> None:
-    """Write report.html and tables.md."""
-    print(experiment(run, None).report(again=True))
+def report(
+    run: Run,
+    embed_audio: Annotated[
+        int,
+        typer.Option(
+            "--embed-audio", min=0, help="Let the page play at most N of its clips; many may not be passed on.", metavar="N"
+        ),
+    ] = 0,
+) -> None:
+    """Write report.html, tables.md and model_card.md."""
+    print(experiment(run, None).report(again=True, embed_audio=embed_audio))
+
+
+@verb
+def submit(
+    run: Run,
+    split: Annotated[str, typer.Option("--split", help="Whose clips are handed in.")] = "test3",
+    system: Annotated[str | None, typer.Option("--system", help="Whose predictions; without it, the last stage's.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Which training, of several seeds.")] = None,
+    json: Json = False,
+) -> None:
+    """Write the files of the Interspeech 2025 challenge, one a task, and check them against the manifest."""
+    from emojudge.submission import submit
+
+    show_mappings({"submission": submit(experiment(run, None).run, split, system, seed)}, json)
 
 
 @verb
@@ -181,9 +214,10 @@ def say(
 
 @verb
 def list_(
-    folder: Annotated[str | None, typer.Argument(help="corpora, encoders, judges or prompts.")] = None, json: Json = False
+    folder: Annotated[str | None, typer.Argument(help="corpora, transcribers, encoders, judges, prompts.")] = None,
+    json: Json = False,
 ) -> None:
-    """Name every corpus, encoder, judge and prompt."""
+    """Name every corpus, transcriber, encoder, judge and prompt."""
     from emojudge.catalogue import catalogue
 
     show_mappings(catalogue(folder), json)
@@ -215,7 +249,7 @@ def doctor(
     show_mappings({"EmoJudge": installed()}, json)
 
 
-from emojudge import handover_verbs  # noqa: E402, F401 (registers the verbs it holds, after those above)
+from emojudge import battery_verbs, comparison_verbs, handover_verbs  # noqa: E402, F401 (register their verbs after those above)
 
 
 def main() -> None:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emojudge import audio, cues, fusion, judging
+import numpy as np
+
+from emojudge import audio, cues, fusion, judging, transcripts
 from emojudge.audio import Normaliser
 from emojudge.calibrated import weigh
 from emojudge.config import load_config
@@ -20,7 +22,7 @@ from emojudge.refine import refine
 from emojudge.runs import RunFolder
 from emojudge.settings import Config
 from emojudge.storage import read_json
-from emojudge.types import Cues, Prediction, Utterance, Verdict
+from emojudge.types import Cues, Prediction, Utterance, Verdict, Word
 
 REASONS = {
     "changed": "is confident enough to change the label",
@@ -88,6 +90,7 @@ class EmoJudge:
         self.quantiles = cues.Quantiles.from_json(read_json(path)) if path.exists() else None
         self.notice = read_json(run.file("run.json")).get("notice", "")
         self._judge: Any = None
+        self._transcriber: transcripts.Transcriber | None = None
 
     @classmethod
     def load(cls, folder: str | Path, changes: Sequence[str] = ()) -> "EmoJudge":
@@ -110,15 +113,14 @@ class EmoJudge:
             AudioError: the recording cannot be used.
         """
         told = Explanation(str(clip), text, notice=self.notice)
+        words: Sequence[Word] = ()
         with told.timed("reading"):
             samples = audio.read(clip)
         if text is None and self._reads():
             with told.timed("transcript"):
-                from emojudge import offline, transcripts
-
-                told.text = transcripts.transcribe(samples, offline.whisper_base())
+                words = self._hear(samples, told)
         with told.timed("cues"):
-            told.cues = cues.measure(told.id, samples, told.text, self.config.cues)
+            told.cues = cues.measure(told.id, samples, told.text, self.config.cues, words)
             if self.quantiles:
                 told.cues = self.quantiles.describe(told.cues, None)
         utterance = Utterance(told.id, audio=str(clip), text=told.text)
@@ -128,6 +130,17 @@ class EmoJudge:
             with told.timed("judge"):
                 self._ask(utterance, told)
         return told
+
+    def _hear(self, samples: np.ndarray, told: Explanation) -> Sequence[Word]:
+        """Transcribe as the run was, or by Whisper base; the words only where the run's own rates are by their times."""
+        settings = self.config.transcripts
+        own = settings.transcribe != "none"
+        if self._transcriber is None:
+            named = settings.transcribe if own else "whisper:offline"
+            self._transcriber = transcripts.open_transcriber(settings.model_copy(update={"transcribe": named}))
+        [heard] = self._transcriber.transcribe([samples])
+        told.text = heard.text
+        return heard.words if own and heard.confidence else ()
 
     def _reads(self) -> bool:
         return "text" in self.config.modalities

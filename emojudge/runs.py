@@ -5,6 +5,7 @@
     runs/demo/
       run.json                       resolved config, versions, machine, digests, what each stage was made from
       manifest.jsonl  cues.jsonl     every utterance; its voice measured
+      transcripts.jsonl              what a transcriber heard, where `transcripts.transcribe` names one
       quantiles.json                 what counts as loud, high or fast, from the training split
       skipped.jsonl                  what could not be read, and why
       ledger.sqlite                  what the judge was asked and answered
@@ -15,8 +16,9 @@
           predictions/               audio.jsonl  text.jsonl  fusion.jsonl  judge.jsonl
           verdicts.jsonl             the judge's answers
           calibration.json           the calibrated judge's weights
+          decisions.json             temperature, priors, sets of labels … as fitted on dev
       metrics.json                   rows {system, task, split, metric, class, value, low, high, n, part}
-      report.html  tables.md
+      report.html  model_card.md  tables.md  tables.tex  tables/
 
 With folds, `fold-1/manifest.jsonl` holds that fold's splits.
 """
@@ -29,7 +31,7 @@ from emojudge.errors import DataError
 from emojudge.progress import say
 from emojudge.settings import Config
 from emojudge.storage import read_json, read_jsonl, write_jsonl
-from emojudge.types import Prediction, Utterance
+from emojudge.types import Prediction, Transcript, Utterance, transcript
 
 SYSTEMS = ("audio", "text", "early", "fusion", "ensemble", "judge", "threshold", "calibrated")
 """Every source of predictions, in the order of the stages; the last two are the judge by the policy that was not chosen."""
@@ -66,6 +68,10 @@ class Part:
     def calibration(self) -> Path:
         """The fitted weights of the calibrated judge."""
         return self.folder / "emotions" / "calibration.json"
+
+    def decisions(self) -> Path:
+        """What was fitted on dev to decide by the system that is not judged."""
+        return self.folder / "emotions" / "decisions.json"
 
     def verdicts(self, task: str = "emotions") -> Path:
         """The judge's answers."""
@@ -118,6 +124,12 @@ class RunFolder:
     def manifest_file(self, fold: str | None = None) -> Path:
         """The manifest, or a fold's own."""
         return self.root / f"fold-{fold}" / "manifest.jsonl" if fold else self.root / "manifest.jsonl"
+
+    def transcripts(self) -> dict[str, Transcript]:
+        """What a transcriber heard, by utterance id; empty where none is named."""
+        path = self.file("transcripts.jsonl")
+        named = self.config.transcripts.transcribe != "none" and path.exists()
+        return {row["id"]: transcript(row) for row in read_jsonl(path, dict)} if named else {}
 
     def skipped(self) -> dict[str, str]:
         """Utterances that could not be used, and why."""

@@ -53,17 +53,29 @@ class Stages:
         return True
 
     def write(self, **facts: Any) -> None:
-        """Write run.json: settings, versions, machine, `facts`, and the stages so far."""
+        """Write run.json: settings, versions, machine, commands, `facts`, and the stages so far."""
+        command = " ".join(["emojudge", *sys.argv[1:]])
+        known = self.about.get("commands", [self.about[name] for name in ("command",) if name in self.about])
         self.about |= facts | {
             "name": self.run.config.name,
             "config": self.run.config.model_dump(mode="json"),
             "folds": list(self.run.folds),
             "versions": versions(),
             "machine": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
-            "command": " ".join(["emojudge", *sys.argv[1:]]),
+            "command": command,
+            "commands": list(dict.fromkeys([*known, command])),
             "stages": self.done,
         }
         write_json(self.run.file("run.json"), self.about)
+
+
+def stamp(path: str | None) -> tuple[int, int] | None:
+    """Size and time of a recording: a changed file redoes what depends on it."""
+    try:
+        about = Path(path).stat() if path else None
+    except OSError:
+        return None
+    return (about.st_size, about.st_mtime_ns) if about else None
 
 
 def versions() -> dict[str, str]:

@@ -41,6 +41,7 @@ Corpus = Annotated[
 System = Annotated[str, typer.Argument(help="audio, text or early.", metavar="SYSTEM")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Change a setting; may be repeated.", metavar="SECTION.FIELD=VALUE")]
 Into = Annotated[Path | None, typer.Option("--into", help="The run folder to fill (default: runs/NAME).")]
+Picture = Annotated[Path | None, typer.Option("--picture", help="Also draw it, as a PNG, SVG or PDF file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 

@@ -1,6 +1,7 @@
 """What the documents say is so: links, commands, settings, examples, generated pages."""
 
 import importlib.util
+import json
 import re
 import shlex
 import tomllib
@@ -12,13 +13,13 @@ import pytest
 import torch
 from typer.main import get_command
 
-from emojudge import judging
+from emojudge import judging, tiny_checkpoints
 from emojudge.cli import app
 from emojudge.config import all_keys, load_config
 from emojudge.errors import ConfigError
 from emojudge.prompts import build
-from emojudge.settings import AudioSettings, Config, JudgeSettings
-from emojudge.types import Cues
+from emojudge.settings import AudioSettings, Config, JudgeSettings, TranscriptSettings
+from emojudge.types import Cues, Transcript
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("notes/*.md")])
@@ -226,6 +227,22 @@ def test_the_example_encoder():
     encoder.prepare(AudioSettings(train="none"))
     with pytest.raises(ConfigError, match="cannot learn"):
         encoder.prepare(AudioSettings(train="all"))
+
+
+def test_the_example_transcriber(tmp_path):
+    from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2ForCTC
+
+    letters = ["<pad>", "<s>", "</s>", "<unk>", "|", *"abcdefghijklmnopqrstuvwxyz'"]
+    (tmp_path / "vocab.json").write_text(json.dumps({letter: number for number, letter in enumerate(letters)}))
+    model = tiny_checkpoints.tiny_wav2vec2(tmp_path)
+    Wav2Vec2CTCTokenizer(str(tmp_path / "vocab.json")).save_pretrained(model)
+    torch.manual_seed(0)
+    Wav2Vec2ForCTC.from_pretrained(model, pad_token_id=0).save_pretrained(model)
+    ctc = example("Add a transcriber").open(str(model), TranscriptSettings(device="cpu"))
+    clips = [np.random.default_rng(size).normal(0, 0.1, size).astype("f4") for size in (8000, 16000)] + [np.zeros(100, "f4")]
+    found = ctc.transcribe(clips)
+    assert found[0].text and found[0].confidence > 0 and found[2] == Transcript()
+    assert found == ctc.transcribe(clips[::-1])[::-1] and ctc.fingerprint
 
 
 def test_the_example_judge(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from pydantic import Field
 from emojudge.settings.base import Settings
 from emojudge.settings.data import DataSettings
 from emojudge.settings.judge import JudgeSettings
-from emojudge.settings.stages import CueSettings, EvaluationSettings, FusionSettings
+from emojudge.settings.stages import CueSettings, EvaluationSettings, FusionSettings, TranscriptSettings
 from emojudge.settings.training import AudioSettings, TextSettings, TrainingSettings
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Settings",
     "TextSettings",
     "TrainingSettings",
+    "TranscriptSettings",
 ]
 
 
@@ -46,6 +47,7 @@ class Config(Settings):
     ablations: dict[str, tuple[str, ...]] = Field({})
     """For `emojudge ablate`: a name for each variant, and the changes that make it, as {plain = ["audio.residual=false"]}."""
     data: DataSettings = DataSettings()
+    transcripts: TranscriptSettings = TranscriptSettings()
     audio: AudioSettings = AudioSettings()
     text: TextSettings = TextSettings()
     fusion: FusionSettings = FusionSettings()
