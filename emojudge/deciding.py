@@ -16,9 +16,6 @@ from emojudge.fusion import grouped_folds
 from emojudge.metrics import indices
 from emojudge.storage import digest, read_json, write_json
 
-FOLDS = 5
-"""By speaker, within dev (as `fusion.folds`)."""
-
 
 @dataclass(frozen=True)
 class Decided:
@@ -60,16 +57,19 @@ OUTCOMES = ("set_coverage", "set_size", "answered", "answered_accuracy")
 
 
 def decide(result: PartResults, system: str) -> Decided | None:
-    """Fit on dev and write decisions.json; None, and no file, where dev is not there or too small to leave speakers out."""
-    path = result.part.decisions()
+    """Fit on dev and write decisions.json; None, and no file, where dev is not there or too small to leave speakers out.
+
+    Speakers are left out in `fusion.folds` parts.
+    """
+    path, parted = result.part.decisions(), result.config.fusion.folds
     path.unlink(missing_ok=True)
     dev = result.align(system, "dev")
     logs, gold = _logs(dev.scores), indices(dev.gold, dev.names)
     people = [result.utterances[clip] for clip in dev.ids]
-    if len(people) < 2 * FOLDS:
+    if len(people) < 2 * parted:
         return None
     try:
-        folds = list(grouped_folds(people, FOLDS, "attributes"))  # by speaker alone: rare emotions need not be in every fold
+        folds = list(grouped_folds(people, parted, "attributes"))  # by speaker alone: rare emotions need not be in every fold
     except DataError:
         return None
     shifts, options = _shifts(result, system), result.config.evaluation

@@ -118,7 +118,7 @@ def published_rows(corpus: str, task: str, split: str) -> list[dict[str, Any]]:
     known = tomllib.loads(files("emojudge").joinpath("published.toml").read_text(encoding="utf-8"))["row"]
     if corpus not in {row["corpus"] for row in known}:
         names = ", ".join(sorted({row["corpus"] for row in known}))
-        raise ConfigError(f"There are no published figures for {corpus!r}; there are some for {names}.")
+        raise ConfigError(f"{corpus!r} has no published figures; there are some for {names}.")
     return [row for row in known if (row["corpus"], row["task"], row["split"]) == (corpus, task, split)]
 
 

@@ -66,7 +66,7 @@ def test_published_figures_stand_below(runs):
     last = next(table for table in tables if table.title == "Attributes, test: beside plain")
     assert ["Challenge baseline", "0.580"] in [row[:2] for row in last.rows]
     assert "Table 2" in last.note and all(row["source"] for row in known)
-    with pytest.raises(ConfigError, match="no published figures for 'nowhere'"):
+    with pytest.raises(ConfigError, match="'nowhere' has no published figures"):
         compare([runs[0].root], published="nowhere")
 
 
