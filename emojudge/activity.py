@@ -183,9 +183,8 @@ class Segmenter:
         self.buffer, self.first = self.buffer[drop:], self.first + drop
 
 
-def stretches(blocks: Iterable[np.ndarray], settings: RecordingSettings) -> Iterator[Stretch]:
+def stretches(blocks: Iterable[np.ndarray], cutter: Segmenter) -> Iterator[Stretch]:
     """The stretches of speech of a whole recording, in order."""
-    cutter = Segmenter(settings)
     for block in blocks:
         yield from cutter.push(block)
     yield from cutter.finish()

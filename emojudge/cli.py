@@ -170,7 +170,7 @@ def say(
     """
     from emojudge.pipeline import EmoJudge
 
-    told = EmoJudge.load(run, set or []).predict(clip, text)
+    told = EmoJudge.load(run, set or []).explain(clip, text)
     if json:
         print_json(asdict(told))
     else:

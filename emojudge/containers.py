@@ -5,7 +5,8 @@ some codecs it decodes as noise. So a file's container and, for WAV and AIFF, it
 in a bounded number of bytes, whatever its name says.
 
 The layouts: RIFF/WAVE and RF64 (EBU Tech 3306), Sony Wave64, AIFF/AIFF-C (Apple 1989), FLAC (RFC 9639),
-Ogg (RFC 3533), MPEG audio (ISO 11172-3); for FFmpeg: ISO base media files (ISO 14496-12), Matroska (RFC 9559), ADTS (ISO 13818-7).
+Ogg (RFC 3533), MPEG audio (ISO 11172-3); for FFmpeg:
+ISO base media files (ISO 14496-12), Matroska (RFC 9559), ADTS (ISO 13818-7).
 """
 
 import struct
@@ -57,9 +58,9 @@ def _check_head(stream: BinaryIO, head: bytes, size: int, name: str) -> int:
 
 
 def media(head: bytes) -> str | None:
-    """The name by which FFmpeg calls a container that libsndfile does not read, and that is allowed; None for any other.
+    r"""The name by which FFmpeg calls a container that libsndfile does not read, and that is allowed; None for any other.
 
-    >>> media(b"\\0\\0\\0\\x20ftypM4A ")
+    >>> media(b"\0\0\0\x20ftypM4A ")
     'mov'
     """
     if head[4:8] == b"ftyp":

@@ -69,10 +69,10 @@ class Features:
     def live(self, modality: str, encoder: Encoder, rows: Sequence[Utterance], normaliser: Normaliser) -> LiveFrames:
         """Frames of utterances that can be read, computed when asked for and kept nowhere."""
         return LiveFrames(
-            encoder, {u.id: [_item(modality, u, normaliser, change) for change in self._changes(modality)] for u in rows}
+            encoder, {u.id: [_item(modality, u, normaliser, change) for change in self.changes(modality)] for u in rows}
         )
 
-    def _changes(self, modality: str) -> tuple[str, ...]:
+    def changes(self, modality: str) -> tuple[str, ...]:
         """What makes the copies of an utterance; the first is the utterance itself."""
         return ("", *self.config.audio.augment) if modality == "audio" else ("",)
 
@@ -80,7 +80,7 @@ class Features:
         """One key for each utterance, and one for each of its copies."""
         cache = FeatureCache(cache_folder() / "features", encoder)
         keys: dict[str, list[str]] = {}
-        for change in self._changes(modality):
+        for change in self.changes(modality):
             found, skipped = cache.fill(
                 [_item(modality, u, normaliser, change) for u in rows], f"Encoding {modality} {change}".strip()
             )

@@ -1,7 +1,7 @@
 """Sound tracks that libsndfile does not read: M4A and AAC, MP4, MOV, MKV and WebM, with or without pictures (extra `media`).
 
-FFmpeg decodes them, through PyAV (https://pyav.basswood-io.com). It is told which of three containers to open, by the file's first
-bytes, and never guesses; codecs are on a list, too. Samples keep their place in time: a gap in the track is silence.
+FFmpeg decodes them, through PyAV (https://pyav.basswood-io.com). It is told which of three containers to open, by the file's
+first bytes, and never guesses; codecs are on a list, too. Samples keep their place in time: a gap in the track is silence.
 """
 
 import warnings

@@ -1,181 +1,295 @@
-"""A trained run as one object: `EmoJudge.load("runs/demo").predict("clip.wav", "I won!")` explains each stage."""
+"""A trained run as one object: `EmoJudge.load("runs/demo").predict("clip.wav")`, and so for clips, recordings and streams."""
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from emojudge import audio, cues, fusion, judging
-from emojudge.audio import Normaliser
+import numpy as np
+
+from emojudge import audio, cues, judging, live, offline, streams, transcripts, turns
+from emojudge.activity import Segmenter, Stretch, stretches
 from emojudge.calibrated import weigh
 from emojudge.config import load_config
-from emojudge.errors import DataError, ModelError
-from emojudge.features import Features
-from emojudge.inference import predict
-from emojudge.models import EmotionModel, Encoder, load, read_card
-from emojudge.prompts import describe
+from emojudge.errors import ModelError
+from emojudge.experiment import Experiment
+from emojudge.explanation import Explanation
+from emojudge.hearing import Models, Sound, batches
 from emojudge.refine import refine
 from emojudge.runs import RunFolder
 from emojudge.settings import Config
 from emojudge.storage import read_json
+from emojudge.timeline import Segment, Timeline, settle
 from emojudge.types import Cues, Prediction, Utterance, Verdict
 
-REASONS = {
-    "changed": "is confident enough to change the label",
-    "kept_agree": "agrees",
-    "kept_low_confidence": "would change the label, but is not confident enough",
-}
-"""What the commonest of `emojudge.refine.REASONS` say in words."""
-
-
-@dataclass
-class Explanation:
-    """One clip, stage by stage. `predictions` are by task, then by system; `seconds` by stage."""
-
-    id: str
-    text: str | None = None
-    cues: Cues | None = None
-    predictions: dict[str, dict[str, Prediction]] = field(default_factory=dict)
-    verdict: Verdict | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
-    notice: str = ""
-
-    @property
-    def label(self) -> str:
-        """The last system's emotion: judged, else fused, else the only model's.
-
-        Raises:
-            DataError: the run has no emotions.
-        """
-        if "emotions" not in self.predictions:
-            raise DataError("This run predicts attributes only; it has no emotion to give.")
-        return list(self.predictions["emotions"].values())[-1].label
-
-    @property
-    def voice(self) -> str:
-        """The audio description, as the judge reads it."""
-        return describe(self.cues) if self.cues else ""
-
-    @property
-    def judgement(self) -> str:
-        """The verdict in a sentence."""
-        if self.verdict is None:
-            return ""
-        note = self.predictions["emotions"]["judge"].note
-        said = f"{self.verdict.judge} says {self.verdict.label} ({self.verdict.confidence:.0%}) and {REASONS.get(note, note)}."
-        return f"{said} {self.verdict.reason}".strip()
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Add the seconds spent inside to `seconds`."""
-        started = time.monotonic()
-        yield
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - started
+Recording = str | Path | np.ndarray | Mapping[str, Any]
+"""A path, samples, or samples with their rate: {"raw": array, "sampling_rate": 44100}."""
 
 
 class EmoJudge:
     """A trained run, ready to predict. Of a run with folds or seeds, the first is taken."""
 
-    def __init__(self, run: RunFolder, config: Config) -> None:
-        self.run, self.config, self.part = run, config, run.parts()[0]
-        self.features = Features(config)
-        self.encoders: dict[str, Encoder] = {}
-        self.models: dict[tuple[str, str], EmotionModel] = {}
-        self.systems = ("early",) if config.fusion_method == "early" else config.modalities
+    def __init__(self, config: Config, run: RunFolder | None = None) -> None:
+        self.config, self.run = config, run
+        self._judge: Any = None
+        if run is not None:
+            self._open(run)
+
+    def _open(self, run: RunFolder) -> None:
+        self.run = run
+        self.part = run.parts()[0]
+        self.models = Models(self.part, self.config)
         path = run.file("quantiles.json")
         self.quantiles = cues.Quantiles.from_json(read_json(path)) if path.exists() else None
         self.notice = read_json(run.file("run.json")).get("notice", "")
-        self._judge: Any = None
 
     @classmethod
-    def load(cls, folder: str | Path, changes: Sequence[str] = ()) -> "EmoJudge":
-        """Open a run folder; models are loaded when first asked.
+    def load(cls, source: str | Path, changes: Sequence[str] = ()) -> "EmoJudge":
+        """Open a run folder, whose models are loaded when first asked; or an experiment (TOML), to be fitted first.
 
         Raises:
             DataError: no run folder.
             ModelError: its models hear a clip beside the others of its speaker, and so none alone.
             ConfigError: a change names no setting.
         """
-        run = RunFolder.open(folder)
+        if Path(source).suffix == ".toml":
+            return cls(load_config(Path(source), changes))
+        run = RunFolder.open(source)
         if "audio" in run.config.modalities and run.config.audio.normalise_features == "speaker":
-            raise ModelError(f"{folder} needs many clips of a speaker; train with normalise_features = 'none' to hear one.")
-        return cls(run, load_config(changes=changes, base=run.config))
+            raise ModelError(f"{source} needs many clips of a speaker; train with normalise_features = 'none' to hear one.")
+        return cls(load_config(changes=changes, base=run.config), run)
 
-    def predict(self, clip: str | Path, text: str | None = None) -> Explanation:
-        """Explain one recording. Without `text` it is transcribed, if the run reads text.
+    def fit(self, manifest: str | Path, into: str | Path, changes: Sequence[str] = ()) -> "EmoJudge":
+        """Train these settings on a table of one's own (see docs/corpora.md), from its check to its report, and return self.
+
+        Args:
+            manifest: CSV, JSON Lines or Parquet with the columns audio, emotion, speaker, split ….
+            into: the run folder to fill; what is done there already is not done again.
+            changes: settings, as 'data.labels=["Happy", "Sad"]'.
+
+        Raises:
+            EmoJudgeError: the table or the settings cannot be used.
+        """
+        self.config = load_config(changes=["data.corpus=table", f"data.root={manifest}", *changes], base=self.config)
+        Experiment(self.config, Path(into)).everything()
+        self._open(RunFolder.open(into))
+        return self
+
+    @property
+    def classes_(self) -> tuple[str, ...]:
+        """The emotions, in the order of `predict_proba`'s columns."""
+        return tuple(self.config.data.labels)
+
+    def predict_proba(
+        self, recordings: Recording | Sequence[Recording], sampling_rate: int = audio.SAMPLE_RATE, text: Any = None
+    ) -> np.ndarray:
+        """Probabilities (N, classes) of whole clips, each taken as one utterance; for long recordings there is `timeline`.
+
+        Args:
+            recordings: one or several; (1, classes) for one.
+            sampling_rate: of samples that do not say.
+            text: what is said, one for each; without it clips are transcribed, if the run reads text.
+
+        Raises:
+            AudioError: one of them cannot be used.
+            ModelError: the run has no emotions, or is not trained.
+        """
+        if "emotions" not in self.config.tasks:
+            raise ModelError("This run predicts attributes only; it has no emotion to give.")
+        found = self._last("emotions", recordings, sampling_rate, text)
+        return np.array([[one.scores[name] for name in self.classes_] for one in found])
+
+    def predict(
+        self, recordings: Recording | Sequence[Recording], sampling_rate: int = audio.SAMPLE_RATE, text: Any = None
+    ) -> Any:
+        """The emotion of a clip, or an array of emotions for several; of a run with attributes alone, their values by name.
+
+        Arguments and errors are those of `predict_proba`.
+        """
+        task = self.config.tasks[0]
+        said = self._last(task, recordings, sampling_rate, text)
+        found: Any = np.array([p.label for p in said]) if task == "emotions" else [dict(p.scores) for p in said]
+        return found if _several(recordings) else said[0].label if task == "emotions" else found[0]
+
+    def _last(self, task: str, recordings: Any, rate: int, text: Any) -> list[Prediction]:
+        """The last system's prediction of each clip, in their order."""
+        several = list(recordings) if _several(recordings) else [recordings]
+        texts = [text] * len(several) if text is None or isinstance(text, str) else list(text)
+        found: list[Prediction] = []
+        for batch in batches(self._sound(str(i), *pair, rate) for i, pair in enumerate(zip(several, texts, strict=True))):
+            predictions = self._models.predict(batch, [task])[task][self._models.last]
+            found += [predictions[sound.id] for sound in batch]
+        return found
+
+    def _sound(self, id: str, recording: Recording, text: str | None, rate: int) -> Sound:
+        samples = load_samples(recording, rate)
+        return Sound(id, samples, self._heard(samples)[0] if text is None else text)
+
+    @property
+    def _run(self) -> RunFolder:
+        if self.run is None:
+            raise ModelError("These settings are not trained yet; call fit(manifest, into) first, or load a run folder.")
+        return self.run
+
+    @property
+    def _models(self) -> Models:
+        _ = self._run
+        return self.models
+
+    def _heard(self, samples: np.ndarray, start: float = 0.0) -> tuple[str | None, list[dict[str, Any]]]:
+        """What is said, if the run reads text, and its words with their times where the transcriber gives them."""
+        if "text" not in self.config.modalities:
+            return None, []
+        heard: Any = transcripts.transcribe(samples, offline.whisper_base())
+        words = [
+            {"word": w.word, "start": round(start + w.start, 3), "end": round(start + w.end, 3), "confidence": w.confidence}
+            for w in getattr(heard, "words", ())
+        ]
+        return getattr(heard, "text", heard), words
+
+    def explain(self, clip: Recording, text: str | None = None) -> Explanation:
+        """Explain one clip, stage by stage. Without `text` it is transcribed, if the run reads text.
 
         Raises:
             AudioError: the recording cannot be used.
         """
-        told = Explanation(str(clip), text, notice=self.notice)
+        models = self._models
+        told = Explanation(str(clip) if isinstance(clip, str | Path) else "clip", text, notice=self.notice)
         with told.timed("reading"):
-            samples = audio.read(clip)
-        if text is None and self._reads():
+            samples = load_samples(clip)
+        if text is None and "text" in self.config.modalities:
             with told.timed("transcript"):
-                from emojudge import offline, transcripts
-
-                told.text = transcripts.transcribe(samples, offline.whisper_base())
+                told.text, _ = self._heard(samples)
         with told.timed("cues"):
-            told.cues = cues.measure(told.id, samples, told.text, self.config.cues)
-            if self.quantiles:
-                told.cues = self.quantiles.describe(told.cues, None)
-        utterance = Utterance(told.id, audio=str(clip), text=told.text)
-        for task in self.config.tasks:
-            told.predictions[task] = self._predict(utterance, task, told)
+            told.cues = self._cues(told.id, samples, told.text)
+        sound = Sound(told.id, samples, told.text)
+        for task, found in models.predict([sound], timed=told.timed).items():
+            told.predictions[task] = {system: own[sound.id] for system, own in found.items() if own}
         if self.config.judge.judge != "none" and "emotions" in told.predictions:
             with told.timed("judge"):
-                self._ask(utterance, told)
+                shown = told.predictions["emotions"]
+                [(shown["judge"], told.verdict)] = self._ask([sound], {sound.id: told.cues}, [shown[models.last]])
         return told
 
-    def _reads(self) -> bool:
-        return "text" in self.config.modalities
+    def _cues(self, id: str, samples: np.ndarray, text: str | None) -> Cues:
+        measured = cues.measure(id, samples, text, self.config.cues)
+        return self.quantiles.describe(measured, None) if self.quantiles else measured
 
-    def _predict(self, utterance: Utterance, task: str, told: Explanation) -> dict[str, Prediction]:
-        """Every system's prediction for one task, fusion last."""
-        found: dict[str, Prediction] = {}
-        for system in self.systems:
-            with told.timed(system):
-                model = self._model(task, system)
-                sources = {
-                    m: self.features.live(m, self.encoders[m], [utterance], Normaliser(**model.card.normaliser))
-                    for m in model.card.modalities
-                }
-                [found[system]] = predict(model, sources, [utterance.id], system)
-        if len(self.systems) > 1:
-            with told.timed("fusion"):
-                outputs = {system: {utterance.id: prediction} for system, prediction in found.items()}
-                [found["fusion"]] = fusion.load(self.part.fusion(task)).predict(outputs, [utterance.id])
-        return found
-
-    def _model(self, task: str, system: str) -> EmotionModel:
-        if (task, system) not in self.models:
-            folder = self.part.model(task, system)
-            for modality in read_card(folder).modalities:
-                if modality not in self.encoders or self.features.settings(modality).train != "none":
-                    self.encoders[modality] = self.features.encoder(modality)
-            self.models[task, system] = load(folder, self.encoders)
-        return self.models[task, system]
-
-    def _ask(self, utterance: Utterance, told: Explanation) -> None:
-        """Ask about this clip, whatever `judge.ask` says of others, and refine."""
-        found = told.predictions["emotions"]
-        shown = list(found.values())[-1]
+    def _ask(
+        self, sounds: Sequence[Sound], voices: Mapping[str, Cues], shown: Sequence[Prediction]
+    ) -> list[tuple[Prediction, Verdict]]:
+        """Ask about these clips, whatever `judge.ask` says of others, and refine."""
         settings = self.config.judge.model_copy(update={"explain": "always"})
         self._judge = self._judge or judging.open_judge(settings)
         asked = judging.prompts(
-            [utterance.id],
-            {utterance.id: utterance},
-            {utterance.id: told.cues} if told.cues else {},
-            {utterance.id: shown},
+            [s.id for s in sounds],
+            {s.id: Utterance(s.id, text=s.text) for s in sounds},
+            voices,
+            {one.id: one for one in shown},
             labels=self.config.data.labels,
             settings=settings,
         )
         # A ledger of its own: here even a verdict that agrees is asked for its reason.
-        [told.verdict] = judging.judge(asked, self._judge, self.run.file("say.sqlite"), settings=settings)
+        verdicts = judging.judge(asked, self._judge, self._run.file("say.sqlite"), settings=settings)
         path = self.part.calibration()
-        if settings.policy == "calibrated" and path.exists():
-            found["judge"] = weigh(shown, told.verdict, read_json(path))
-        else:
-            found["judge"] = refine(shown, told.verdict, **settings.gates)
+        weights = read_json(path) if settings.policy == "calibrated" and path.exists() else None
+        return [
+            (weigh(one, verdict, weights) if weights else refine(one, verdict, **settings.gates), verdict)
+            for one, verdict in zip(shown, verdicts, strict=True)
+        ]
+
+    def timeline(
+        self, recording: Recording, speakers: int | str = "off", judge: bool = False, sampling_rate: int = audio.SAMPLE_RATE
+    ) -> Timeline:
+        """A recording of any length: its speech in segments, each with words, emotion and attributes. Memory stays the same.
+
+        Args:
+            recording: a path (also of a video), or samples.
+            speakers: how many there are, "auto" to find out, or "off".
+            judge: ask the run's judge about each segment.
+            sampling_rate: of samples that do not say.
+
+        Raises:
+            AudioError: the recording cannot be used.
+            MissingExtra: it needs FFmpeg, or its speakers need pyannote, which is not installed.
+        """
+        settings, models = self.config.recordings, self._models
+        path = str(recording) if isinstance(recording, str | Path) else None
+        told = Timeline(Path(path).name if path else "recording", 0.0, [], models.errors, self.notice, path)
+        found = None if speakers == "off" else turns.open_turns(settings.turns, path)
+        blocks = streams.blocks(path, settings.max_seconds) if path else iter([load_samples(recording, sampling_rate)])
+        cutter = Segmenter(settings)
+        for batch in batches(_sounds(stretches(blocks, cutter), told.name)):
+            told.segments += self.segments(batch, judge)
+            if found:
+                found.hear(batch)
+        told.seconds = cutter.position / audio.SAMPLE_RATE
+        if found:
+            for segment, speaker in zip(told.segments, found.speakers(told.segments, speakers), strict=True):
+                segment.speaker = speaker
+        settle(told.segments, settings.smoothing)
+        return told
+
+    def segments(self, batch: Sequence[Sound], judge: bool = False) -> list[Segment]:
+        """Stretches of one recording, each by itself."""
+        heard = {s.id: self._heard(s.samples, s.start) for s in batch}
+        batch = [replace(s, text=heard[s.id][0]) for s in batch]
+        found = self._models.predict(batch)
+        alone = {task: own[self._models.last] for task, own in found.items()}
+        verdicts: dict[str, Verdict] = {}
+        if judge and "emotions" in alone:
+            voices = {s.id: self._cues(s.id, s.samples, s.text) for s in batch}
+            asked = self._ask(batch, voices, [alone["emotions"][s.id] for s in batch])
+            alone["emotions"] = {prediction.id: prediction for prediction, _ in asked}
+            verdicts = {verdict.id: verdict for _, verdict in asked}
+        return [
+            Segment(
+                s.start,
+                s.start + s.seconds,
+                *heard[s.id],
+                alone={task: own[s.id].scores for task, own in alone.items()},
+                verdict=_told(verdicts[s.id], alone["emotions"][s.id].note) if s.id in verdicts else {},
+            )
+            for s in batch
+        ]
+
+    @property
+    def hears(self) -> bool:
+        """Whether there is a model of the voice alone."""
+        return "audio" in self._models.systems
+
+    def voice(self, sound: Sound) -> Segment:
+        """A sound by its voice alone; nothing is transcribed."""
+        found = self._models.predict([sound])
+        alone = {task: own[self._models.last][sound.id].scores for task, own in found.items()}
+        return Segment(sound.start, sound.start + sound.seconds, alone=alone)
+
+    def stream(self, chunks: Iterable[np.ndarray], sampling_rate: int = audio.SAMPLE_RATE) -> Iterator[live.Event]:
+        """Sound as it comes: events while somebody speaks, and when a segment is over; see `emojudge.live`."""
+        yield from live.listen(self, chunks, sampling_rate)
+
+
+def load_samples(recording: Recording, rate: int = audio.SAMPLE_RATE) -> np.ndarray:
+    """One clip's samples, float32 (samples,) at 16 kHz.
+
+    Raises:
+        AudioError: it cannot be used.
+    """
+    if isinstance(recording, str | Path):
+        return streams.whole(recording)
+    if isinstance(recording, Mapping):
+        rate = recording.get("sampling_rate", rate)
+        recording = recording["raw"] if "raw" in recording else recording["array"]
+    return streams.of_array(np.asarray(recording), rate, "the array")
+
+
+def _several(recordings: Any) -> bool:
+    return not isinstance(recordings, str | Path | np.ndarray | Mapping)
+
+
+def _sounds(found: Iterable[Stretch], name: str) -> Iterator[Sound]:
+    return (Sound(f"{name} {one.start:.3f}", one.samples, start=one.start) for one in found)
+
+
+def _told(verdict: Verdict, note: str) -> dict[str, Any]:
+    return {"label": verdict.label, "confidence": verdict.confidence, "reason": verdict.reason, "outcome": note}

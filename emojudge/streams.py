@@ -14,7 +14,10 @@ from emojudge import audio, containers, media
 from emojudge.audio import SAMPLE_RATE
 from emojudge.errors import AudioError, DataError
 
-SUFFIXES = {*".wav .flac .ogg .oga .opus .mp3 .aif .aiff .w64 .rf64 .m4a .m4b .aac .mp4 .m4v .mov .3gp .mkv .mka .webm".split()}
+SUFFIXES = {
+    *(".wav", ".w64", ".rf64", ".aif", ".aiff", ".flac", ".mp3", ".ogg", ".oga", ".opus"),
+    *(".m4a", ".m4b", ".aac", ".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".mka", ".webm"),
+}
 """What is taken for a recording in a folder; a file that is named is read whatever it is called."""
 
 
@@ -31,6 +34,16 @@ def blocks(path: str | Path, max_seconds: float | None = None) -> Iterator[np.nd
         if left < 0:
             raise AudioError(f"{path} is longer than {max_seconds:.0f} s (recordings.max_seconds); cut it or raise the limit.")
         yield block
+
+
+def whole(path: str | Path, max_seconds: float = 3600.0) -> np.ndarray:
+    """All samples of a clip, as `emojudge.audio.read`, from sound tracks of videos too; errors as for `blocks`."""
+    if _form(path) is None:
+        return audio.read(path, max_seconds=max_seconds)
+    parts = list(blocks(path, max_seconds))
+    if not parts:
+        raise AudioError(f"{path} holds no sound; restore the recording.")
+    return np.concatenate(parts)
 
 
 def _blocks(path: str | Path) -> Iterator[np.ndarray]:
