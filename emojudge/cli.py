@@ -101,12 +101,6 @@ def train(run: Run, system: System, set: Set = None) -> None:
 
 
 @verb
-def predict(run: Run, system: System, set: Set = None) -> None:
-    """Predict with one trained model. Every clip outside the training split is predicted."""
-    experiment(run, set).predict(system, again=True)
-
-
-@verb
 def fuse(run: Run, set: Set = None) -> None:
     """Fit the fusion on dev predictions and fuse."""
     experiment(run, set).fuse(again=True)
@@ -181,9 +175,10 @@ def say(
 
 @verb
 def list_(
-    folder: Annotated[str | None, typer.Argument(help="corpora, encoders, judges or prompts.")] = None, json: Json = False
+    folder: Annotated[str | None, typer.Argument(help="corpora, encoders, judges, writers or prompts.")] = None,
+    json: Json = False,
 ) -> None:
-    """Name every corpus, encoder, judge and prompt."""
+    """Name every corpus, encoder, judge, output format and prompt."""
     from emojudge.catalogue import catalogue
 
     show_mappings(catalogue(folder), json)
@@ -215,7 +210,7 @@ def doctor(
     show_mappings({"EmoJudge": installed()}, json)
 
 
-from emojudge import handover_verbs  # noqa: E402, F401 (registers the verbs it holds, after those above)
+from emojudge import handover_verbs, recording_verbs  # noqa: E402, F401 (register the verbs they hold, after those above)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from emojudge import fusion, perturbations
 from emojudge.audio import SAMPLE_RATE, Normaliser
-from emojudge.cache import BATCH_ITEMS, BATCH_SECONDS, Line
+from emojudge.cache import BATCH_ITEMS, BATCH_SECONDS, Item, Line
 from emojudge.features import Features
 from emojudge.inference import LiveFrames, Source, predict
 from emojudge.models import EmotionModel, Encoder, Frames, load, read_card
@@ -141,7 +141,7 @@ class Models:
         key = (modality, id(encoder), normaliser)
         if key not in shared:
             changes = self.features.changes(modality)
-            items = {
+            items: dict[str, list[Item]] = {
                 s.id: [Line(s.id, s.text or "")] if modality == "text" else [_Shown(s.id, s, normaliser, c) for c in changes]
                 for s in sounds
             }
@@ -173,6 +173,7 @@ class Models:
         off: dict[str, list[float]] = {}
         for u in read_jsonl(self.part.manifest_file, Utterance):
             if u.split == "dev" and u.id in said:
-                for name in u.attributes.keys() & said[u.id].scores.keys():
-                    off.setdefault(name, []).append(abs(u.attributes[name] - said[u.id].scores[name]))
+                for name, value in said[u.id].scores.items():
+                    if name in u.attributes:
+                        off.setdefault(name, []).append(abs(u.attributes[name] - value))
         return {name: float(np.mean(values)) for name, values in off.items()}

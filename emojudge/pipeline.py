@@ -216,7 +216,7 @@ class EmoJudge:
         settings, models = self.config.recordings, self._models
         path = str(recording) if isinstance(recording, str | Path) else None
         told = Timeline(Path(path).name if path else "recording", 0.0, [], models.errors, self.notice, path)
-        found = None if speakers == "off" else turns.open_turns(settings.turns, path)
+        found = None if speakers == "off" else turns.open_turns(settings.turns, path, speakers)
         blocks = streams.blocks(path, settings.max_seconds) if path else iter([load_samples(recording, sampling_rate)])
         cutter = Segmenter(settings)
         for batch in batches(_sounds(stretches(blocks, cutter), told.name)):

@@ -13,7 +13,7 @@ from types import ModuleType
 
 from emojudge.errors import UnknownName
 
-FOLDERS = {"corpora": "corpus", "encoders": "encoder", "judges": "judge"}
+FOLDERS = {"corpora": "corpus", "encoders": "encoder", "judges": "judge", "writers": "format"}
 """Each folder, and what one of its files is called."""
 
 

@@ -37,12 +37,14 @@ class Turns(Protocol):
         """The speaker of each; `wanted` is how many, or "auto"."""
 
 
-def open_turns(spec: str, path: str | None) -> Turns:
-    """The one that `recordings.turns` names, for one recording.
+def open_turns(spec: str, path: str | None, wanted: int | str) -> Turns:
+    """The one that `recordings.turns` names, for one recording with `wanted` speakers.
 
     Raises:
-        ConfigError: nobody goes by that name.
+        ConfigError: nobody goes by that name, or `wanted` is neither "auto" nor a number from 1 on.
     """
+    if wanted != "auto" and (not str(wanted).isdecimal() or int(wanted) < 1):
+        raise ConfigError(f"{wanted!r} is no number of speakers; give a number, auto or off.")
     name, _, argument = spec.partition(":")
     if name == "statistics":
         return Statistics()
@@ -99,11 +101,7 @@ def _mel_bands() -> np.ndarray:
 
 
 def group(vectors: np.ndarray, wanted: int | str) -> np.ndarray:
-    """Group numbers (N,) of vectors (N, D); "auto" takes the number of groups with the best silhouette, or one.
-
-    Raises:
-        DataError: `wanted` is neither a positive number nor "auto".
-    """
+    """Group numbers (N,) of vectors (N, D); "auto" takes the number of groups with the best silhouette, or one."""
     if wanted == "auto":
         tried = {k: _ward(vectors, k) for k in range(2, min(MAX_SPEAKERS, len(vectors) - 1) + 1)}
         from sklearn.metrics import silhouette_score
@@ -111,8 +109,6 @@ def group(vectors: np.ndarray, wanted: int | str) -> np.ndarray:
         scores = {k: float(silhouette_score(vectors, groups)) for k, groups in tried.items()}
         best = max(scores, key=scores.__getitem__, default=1)
         return tried[best] if scores.get(best, 0) >= APART else np.zeros(len(vectors), int)
-    if not str(wanted).isdecimal() or int(wanted) < 1:
-        raise DataError(f"{wanted!r} is no number of speakers; give a number, auto or off.")
     return _ward(vectors, min(int(wanted), len(vectors)))
 
 

@@ -36,9 +36,9 @@ LAYERS = [
     {"consult"},
     {"experiment"},
     {"pipeline"},
-    {"tiny", "ablation", "ensemble", "output"},
+    {"tiny", "ablation", "ensemble", "output", "recordings"},
     {"verbs"},
-    {"handover_verbs"},
+    {"handover_verbs", "recording_verbs"},
     {"cli"},
 ]
 """A module imports from its own folder and from layers above it in this list, never from the same layer or below."""
