@@ -105,7 +105,7 @@ def levels(frames: np.ndarray) -> np.ndarray:
 class Segmenter:
     """Cuts a stream into stretches of speech; holds no more than the stretch that is under way and one block.
 
-    Between pushes, `position` is how many samples came in, and `speaking` whether a stretch is open.
+    Between pushes, `position` is how many samples came in, and `since` when the open stretch began.
     """
 
     def __init__(self, settings: RecordingSettings) -> None:
@@ -123,9 +123,9 @@ class Segmenter:
         return self.first + len(self.buffer)
 
     @property
-    def speaking(self) -> bool:
-        """Whether a stretch is open."""
-        return self.opened is not None
+    def since(self) -> float | None:
+        """Where the open stretch began, in seconds; None where nobody speaks."""
+        return None if self.opened is None else self.opened * FRAME / SAMPLE_RATE
 
     def push(self, block: np.ndarray) -> Iterator[Stretch]:
         """Take in samples; yield the stretches that are over."""

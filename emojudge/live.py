@@ -1,7 +1,7 @@
 """Sound as it comes: what is heard in a rolling window while somebody speaks, and in each segment once it is over.
 
-A window is looked at by the voice alone (`recordings.window` seconds, each `recordings.hop`); a segment is transcribed and
-goes through every model. An event's `latency` counts from the last sound that it speaks of to the event: the seconds of sound
+A window is the last `recordings.window` seconds of whoever is speaking, looked at each `recordings.hop` by the voice alone; a
+segment is transcribed and goes through every model. An event's `latency` counts from the last sound that it speaks of to the event: the seconds of sound
 that came in meanwhile (a hop's rest, or the silence that ends a segment), and those of computing.
 """
 
@@ -54,9 +54,9 @@ def listen(judge: Any, chunks: Iterable[np.ndarray], sampling_rate: int = SAMPLE
         for over in cutter.push(block):
             yield _event(judge, "segment", over.start, over.samples, cutter, came)
         now = cutter.position / SAMPLE_RATE
-        if judge.hears and cutter.speaking and now - looked >= settings.hop:
-            looked = now
-            yield _event(judge, "window", now - len(recent) / SAMPLE_RATE, recent, cutter, came)
+        if judge.hears and cutter.since is not None and now - max(looked, cutter.since) >= settings.hop:
+            looked, start = now, max(cutter.since, now - len(recent) / SAMPLE_RATE)
+            yield _event(judge, "window", start, recent[-round((now - start) * SAMPLE_RATE) :], cutter, came)
     for over in cutter.finish():
         yield _event(judge, "segment", over.start, over.samples, cutter, time.monotonic())
 

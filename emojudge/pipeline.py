@@ -215,7 +215,8 @@ class EmoJudge:
         """
         settings, models = self.config.recordings, self._models
         path = str(recording) if isinstance(recording, str | Path) else None
-        told = Timeline(Path(path).name if path else "recording", 0.0, [], models.errors, self.notice, path)
+        name = Path(path).name if path else "recording"
+        told = Timeline(name, 0.0, [], models.errors, self.notice, None if name == streams.SPOOLED else path)
         found = None if speakers == "off" else turns.open_turns(settings.turns, path, speakers)
         blocks = streams.blocks(path, settings.max_seconds) if path else iter([load_samples(recording, sampling_rate)])
         cutter = Segmenter(settings)

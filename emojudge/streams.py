@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -19,6 +20,10 @@ SUFFIXES = {
     *(".m4a", ".m4b", ".aac", ".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".mka", ".webm"),
 }
 """What is taken for a recording in a folder; a file that is named is read whatever it is called."""
+
+
+SPOOLED = "standard input"
+"""What a recording without a name is called."""
 
 
 def blocks(path: str | Path, max_seconds: float | None = None) -> Iterator[np.ndarray]:
@@ -100,10 +105,10 @@ def find(paths: Iterable[str | Path]) -> list[Path]:
 
 
 @contextmanager
-def spooled() -> Iterator[Path]:
-    """Standard input as a file, for as long as it is needed: decoders must be able to go back."""
+def spooled(source: BinaryIO | None = None) -> Iterator[Path]:
+    """`source`, or standard input, as a file for as long as it is needed: decoders must be able to go back."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "standard input"
+        path = Path(folder) / SPOOLED
         with path.open("wb") as out:
-            shutil.copyfileobj(sys.stdin.buffer, out, 1 << 20)
+            shutil.copyfileobj(source or sys.stdin.buffer, out, 1 << 20)
         yield path

@@ -36,7 +36,7 @@ LAYERS = [
     {"consult"},
     {"experiment"},
     {"pipeline"},
-    {"tiny", "ablation", "ensemble", "output", "recordings"},
+    {"tiny", "ablation", "ensemble", "output", "recordings", "hugging_face"},
     {"verbs"},
     {"handover_verbs", "recording_verbs"},
     {"cli"},
