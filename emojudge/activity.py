@@ -22,8 +22,8 @@ CONTEXT = 64
 """Samples before each frame that Silero sees with it."""
 SLACK = 0.15
 """How far below the threshold speech goes on, as in Silero's own segmenter."""
-FLOOR_RISE_DB = 0.02
-"""By which the noise floor creeps up each frame, 0.6 dB a second, so that it follows the room."""
+FLOOR_RISE_DB = 0.006
+"""By which the noise floor creeps up each frame, 0.2 dB a second, so that it follows the room."""
 SPEECH_DB = 15.0
 """Level above the noise floor that is as likely speech as not."""
 SILENCE_DBFS = -65.0

@@ -98,8 +98,7 @@ class Models:
     def __init__(self, part: Part, config: Config) -> None:
         self.part, self.config = part, config
         self.features = Features(config)
-        self.encoders: dict[str, Encoder] = {}
-        self.models: dict[tuple[str, str], EmotionModel] = {}
+        self.models: dict[tuple[str, str], tuple[EmotionModel, dict[str, Encoder]]] = {}
         self.fusions: dict[str, fusion.Fusion] = {}
         self.systems = ("early",) if config.fusion_method == "early" else config.modalities
 
@@ -127,8 +126,9 @@ class Models:
             for system in self.systems:
                 heard = [s.id for s in sounds if system != "text" or len(self.systems) == 1 or (s.text or "").strip()]
                 with timed(system):
-                    model = self.model(task, system)
-                    sources = {m: self._source(m, model, sounds, shared) for m in model.card.modalities}
+                    model, encoders = self.model(task, system)
+                    normaliser = Normaliser(**model.card.normaliser)
+                    sources = {m: self._source(m, encoder, normaliser, sounds, shared) for m, encoder in encoders.items()}
                     found[task][system] = {p.id: p for p in predict(model, sources, heard, system)} if heard else {}
             if len(self.systems) > 1:
                 with timed("fusion"):
@@ -136,8 +136,9 @@ class Models:
                     found[task]["fusion"] = {p.id: p for p in fused}
         return found
 
-    def _source(self, modality: str, model: EmotionModel, sounds: Sequence[Sound], shared: dict[object, Source]) -> Source:
-        encoder, normaliser = self.encoders[modality], Normaliser(**model.card.normaliser)
+    def _source(
+        self, modality: str, encoder: Encoder, normaliser: Normaliser, sounds: Sequence[Sound], shared: dict[object, Source]
+    ) -> Source:
         key = (modality, id(encoder), normaliser)
         if key not in shared:
             changes = self.features.changes(modality)
@@ -148,14 +149,12 @@ class Models:
             shared[key] = _Once(LiveFrames(encoder, items))
         return shared[key]
 
-    def model(self, task: str, system: str) -> EmotionModel:
-        """One trained model, on its encoders."""
+    def model(self, task: str, system: str) -> tuple[EmotionModel, dict[str, Encoder]]:
+        """One trained model, and its encoders: models share those that are frozen, and own those that learnt."""
         if (task, system) not in self.models:
             folder = self.part.model(task, system)
-            for modality in read_card(folder).modalities:
-                if modality not in self.encoders or self.features.settings(modality).train != "none":
-                    self.encoders[modality] = self.features.encoder(modality)
-            self.models[task, system] = load(folder, self.encoders)
+            encoders = {modality: self.features.encoder(modality) for modality in read_card(folder).modalities}
+            self.models[task, system] = load(folder, encoders), encoders
         return self.models[task, system]
 
     def fusion(self, task: str) -> fusion.Fusion:

@@ -1,6 +1,7 @@
 """A run behind the call that Hugging Face's audio classification has, for programs that were written for it.
 
-`pipeline("audio-classification", model="runs/demo")("clip.wav")` → [{"score": 0.7, "label": "Happy"}, …], the most probable first.
+`pipeline("audio-classification", model="runs/demo")("clip.wav")` →
+[{"score": 0.7, "label": "Happy"}, …], the most probable first.
 """
 
 import io

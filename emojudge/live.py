@@ -1,8 +1,8 @@
 """Sound as it comes: what is heard in a rolling window while somebody speaks, and in each segment once it is over.
 
 A window is the last `recordings.window` seconds of whoever is speaking, looked at each `recordings.hop` by the voice alone; a
-segment is transcribed and goes through every model. An event's `latency` counts from the last sound that it speaks of to the event: the seconds of sound
-that came in meanwhile (a hop's rest, or the silence that ends a segment), and those of computing.
+segment is transcribed and goes through every model. An event's `latency` counts from the last sound that it speaks of to the
+event: for a window the seconds of computing, for a segment also those of the silence that ended it.
 """
 
 import queue

@@ -124,7 +124,7 @@ def smooth(times: Sequence[float], weights: Sequence[float], values: np.ndarray,
     """
     if seconds == 0 or not len(values):
         return values
-    own = np.column_stack([values * np.asarray(weights)[:, None], weights])  # the last column: what all counts together
+    own = np.column_stack([values * np.asarray(weights, float)[:, None], weights])  # the last column: what all counts together
     fading = np.exp(-np.diff(times) / seconds)
     forward, backward = own.copy(), own.copy()
     for i, fade in enumerate(fading):

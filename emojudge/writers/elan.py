@@ -13,6 +13,8 @@ from emojudge.timeline import Timeline
 from emojudge.writers.textgrid import tiers_of
 
 SUFFIX = ".eaf"
+SCHEMA = "{http://www.w3.org/2001/XMLSchema-instance}noNamespaceSchemaLocation"
+"""ELAN writes it, and readers ask for it."""
 
 
 def write(timeline: Timeline, path: Path) -> None:
@@ -20,6 +22,7 @@ def write(timeline: Timeline, path: Path) -> None:
     document = Xml.Element(
         "ANNOTATION_DOCUMENT", AUTHOR="EmoJudge", DATE=datetime.now(UTC).isoformat(), FORMAT="3.0", VERSION="3.0"
     )
+    document.set(SCHEMA, "http://www.mpi.nl/tools/elan/EAFv3.0.xsd")
     header = Xml.SubElement(document, "HEADER", MEDIA_FILE="", TIME_UNITS="milliseconds")
     if timeline.path:
         where = Path(timeline.path).absolute()
