@@ -17,6 +17,10 @@ EXTRAS = {
     "synthetic": ("espeakng_loader", "the demo's corpus"),
     "tables": ("pyarrow", "Parquet tables and Hugging Face datasets"),
     "audformat": ("audformat", "audformat databases"),
+    "vad": ("silero_vad", "speech in long recordings"),
+    "media": ("av", "M4A, AAC and the sound of videos"),
+    "live": ("sounddevice", "a microphone"),
+    "pyannote": ("pyannote", "speakers by pyannote"),
 }
 """Extra → a module of it, and what it is for."""
 

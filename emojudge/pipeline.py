@@ -81,14 +81,14 @@ class EmoJudge:
         return tuple(self.config.data.labels)
 
     def predict_proba(
-        self, recordings: Recording | Sequence[Recording], sampling_rate: int = audio.SAMPLE_RATE, text: Any = None
+        self, recordings: Recording | Sequence[Recording], text: Any = None, sampling_rate: int = audio.SAMPLE_RATE
     ) -> np.ndarray:
         """Probabilities (N, classes) of whole clips, each taken as one utterance; for long recordings there is `timeline`.
 
         Args:
             recordings: one or several; (1, classes) for one.
-            sampling_rate: of samples that do not say.
             text: what is said, one for each; without it clips are transcribed, if the run reads text.
+            sampling_rate: of samples that do not say.
 
         Raises:
             AudioError: one of them cannot be used.
@@ -96,22 +96,22 @@ class EmoJudge:
         """
         if "emotions" not in self.config.tasks:
             raise ModelError("This run predicts attributes only; it has no emotion to give.")
-        found = self._last("emotions", recordings, sampling_rate, text)
+        found = self._last("emotions", recordings, text, sampling_rate)
         return np.array([[one.scores[name] for name in self.classes_] for one in found])
 
     def predict(
-        self, recordings: Recording | Sequence[Recording], sampling_rate: int = audio.SAMPLE_RATE, text: Any = None
+        self, recordings: Recording | Sequence[Recording], text: Any = None, sampling_rate: int = audio.SAMPLE_RATE
     ) -> Any:
         """The emotion of a clip, or an array of emotions for several; of a run with attributes alone, their values by name.
 
         Arguments and errors are those of `predict_proba`.
         """
         task = self.config.tasks[0]
-        said = self._last(task, recordings, sampling_rate, text)
+        said = self._last(task, recordings, text, sampling_rate)
         found: Any = np.array([p.label for p in said]) if task == "emotions" else [dict(p.scores) for p in said]
         return found if _several(recordings) else said[0].label if task == "emotions" else found[0]
 
-    def _last(self, task: str, recordings: Any, rate: int, text: Any) -> list[Prediction]:
+    def _last(self, task: str, recordings: Any, text: Any, rate: int) -> list[Prediction]:
         """The last system's prediction of each clip, in their order."""
         several = list(recordings) if _several(recordings) else [recordings]
         texts = [text] * len(several) if text is None or isinstance(text, str) else list(text)

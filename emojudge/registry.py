@@ -1,7 +1,7 @@
 """`"name[:argument]"` → the module that implements it.
 
 The folder is the registry: `emojudge/corpora/ravdess.py` is the corpus `ravdess`. Other packages add
-theirs through the entry-point groups `emojudge.corpora`, `emojudge.encoders` and `emojudge.judges`.
+theirs through the entry-point groups `emojudge.corpora`, `emojudge.encoders`, `emojudge.judges` and `emojudge.writers`.
 """
 
 import difflib

@@ -10,6 +10,7 @@ import pytest
 
 from emojudge import registry, writers
 from emojudge.timeline import Segment, Timeline, settle
+from tests.test_docs import example
 
 FORMATS = registry.names("writers")
 EMOTIONS = ("Angry", "Happy", "Neutral")
@@ -71,6 +72,13 @@ def test_a_recording_in_which_nobody_speaks(name, tmp_path):
 def test_suffixes_differ():
     assert len({registry.resolve("writers", name)[0].SUFFIX for name in FORMATS}) == len(FORMATS)
     assert len(FORMATS) == 11 == len(list(pkgutil.iter_modules(writers.__path__)))
+
+
+def test_the_example_in_the_documents(told, tmp_path):
+    module = example("Add an output format")
+    module.write(told, tmp_path / "out.txt")
+    lines = (tmp_path / "out.txt").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 3 and lines[0] == "S1 [Happy 80%]: We won!"
 
 
 def test_jsonl(told, tmp_path):
