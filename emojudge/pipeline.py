@@ -205,7 +205,7 @@ class EmoJudge:
 
         Args:
             recording: a path (also of a video), or samples.
-            speakers: how many there are, "auto" to find out, or "off".
+            speakers: how many there are, "off", or "auto" where `recordings.turns` can count.
             judge: ask the run's judge about each segment.
             sampling_rate: of samples that do not say.
 

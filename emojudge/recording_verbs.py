@@ -19,7 +19,7 @@ def predict(
     run: Spoken = Path("runs/demo"),
     output: Annotated[Path | None, typer.Option("--output", help="Folder to write to; without it results are printed.")] = None,
     format: Annotated[str, typer.Option("--format", help="Formats, with commas between; see `emojudge list writers`.")] = "jsonl",
-    speakers: Annotated[str, typer.Option("--speakers", help="How many speak, auto to find out, or off.")] = "off",
+    speakers: Annotated[str, typer.Option("--speakers", help="How many speak, or off; auto with pyannote.")] = "off",
     judge: Annotated[bool, typer.Option("--judge", help="Ask the run's judge about every segment.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Also what was written before.")] = False,
     set: Set = None,

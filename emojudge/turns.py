@@ -1,9 +1,8 @@
 """Who speaks when: a label for each segment, the same for segments of one voice.
 
-"statistics" needs no weights: the spectrum of each segment in mean and deviation (MFCC), grouped by Ward's method. It tells
-voices apart that sound unlike, and can take one person's moods for two people; docs/recordings.md has the figures.
-"pyannote:PIPELINE" (extra `pyannote`, weights from a hub) does it properly. Segments end at silences, so a change of speaker
-without one is not seen.
+"statistics" needs no weights: the average spectrum of each segment, grouped by likeness. It is rough (docs/recordings.md has the
+figures) and cannot count: how many speak must be told. "pyannote:PIPELINE" (extra `pyannote`, weights from a hub) does both
+properly. Segments end at silences, so a change of speaker without one is not seen.
 """
 
 import os
@@ -21,10 +20,6 @@ COEFFICIENTS = 20
 BANDS = 40
 LONG_ENOUGH = 1.0
 """Seconds; shorter segments join the nearest voice, and found none."""
-MAX_SPEAKERS = 8
-"""Looked for with "auto"."""
-APART = 0.12
-"""Mean silhouette from which "auto" believes in more than one voice."""
 
 
 class Turns(Protocol):
@@ -41,11 +36,13 @@ def open_turns(spec: str, path: str | None, wanted: int | str) -> Turns:
     """The one that `recordings.turns` names, for one recording with `wanted` speakers.
 
     Raises:
-        ConfigError: nobody goes by that name, or `wanted` is neither "auto" nor a number from 1 on.
+        ConfigError: nobody goes by that name, `wanted` is neither "auto" nor a number from 1 on, or who is asked cannot count.
     """
     if wanted != "auto" and (not str(wanted).isdecimal() or int(wanted) < 1):
         raise ConfigError(f"{wanted!r} is no number of speakers; give a number, auto or off.")
     name, _, argument = spec.partition(":")
+    if name == "statistics" and wanted == "auto":
+        raise ConfigError("Without weights speakers can be told apart but not counted; give their number, or take pyannote.")
     if name == "statistics":
         return Statistics()
     if name == "pyannote" and argument:
@@ -70,7 +67,7 @@ class Statistics:
             return []
         vectors = np.array(self.vectors)
         vectors = (vectors - vectors[long].mean(0)) / (vectors[long].std(0) + 1e-6)
-        groups = group(vectors[long], wanted)
+        groups = group(vectors[long], int(wanted))
         centres = np.array([vectors[long][groups == g].mean(0) for g in range(groups.max() + 1)])
         nearest = np.square(vectors[:, None] - centres).sum(-1).argmin(1)
         nearest[long] = groups
@@ -79,7 +76,7 @@ class Statistics:
 
 
 def statistics(samples: np.ndarray) -> np.ndarray:
-    """Mean and deviation over time of the mel cepstrum without its level, of the louder half of the frames."""
+    """Cepstrum of the average mel spectrum, without its level, of the louder half of the frames: (COEFFICIENTS,)."""
     from scipy.fft import dct
 
     size, hop = 400, 160
@@ -87,8 +84,7 @@ def statistics(samples: np.ndarray) -> np.ndarray:
     frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop] * np.hanning(size)
     power = np.square(np.abs(np.fft.rfft(frames, 512)))
     loud = power.sum(1) >= np.median(power.sum(1))
-    cepstrum = dct(np.log(power[loud] @ _mel_bands().T + 1e-8), norm="ortho")[:, 1 : COEFFICIENTS + 1]
-    return np.concatenate([cepstrum.mean(0), cepstrum.std(0)])
+    return dct(np.log(_mel_bands() @ power[loud].mean(0) + 1e-10), norm="ortho")[1 : COEFFICIENTS + 1]
 
 
 def _mel_bands() -> np.ndarray:
@@ -100,24 +96,12 @@ def _mel_bands() -> np.ndarray:
     return np.maximum(0, np.minimum((hertz - low) / (middle - low), (high - hertz) / (high - middle)))
 
 
-def group(vectors: np.ndarray, wanted: int | str) -> np.ndarray:
-    """Group numbers (N,) of vectors (N, D); "auto" takes the number of groups with the best silhouette, or one."""
-    if wanted == "auto":
-        tried = {k: _ward(vectors, k) for k in range(2, min(MAX_SPEAKERS, len(vectors) - 1) + 1)}
-        from sklearn.metrics import silhouette_score
+def group(vectors: np.ndarray, count: int) -> np.ndarray:
+    """Numbers (N,) of `count` groups of vectors (N, D), by their directions (k-means on the unit sphere)."""
+    from sklearn.cluster import KMeans
 
-        scores = {k: float(silhouette_score(vectors, groups)) for k, groups in tried.items()}
-        best = max(scores, key=scores.__getitem__, default=1)
-        return tried[best] if scores.get(best, 0) >= APART else np.zeros(len(vectors), int)
-    return _ward(vectors, min(int(wanted), len(vectors)))
-
-
-def _ward(vectors: np.ndarray, count: int) -> np.ndarray:
-    if count < 2:
-        return np.zeros(len(vectors), int)
-    from sklearn.cluster import AgglomerativeClustering
-
-    return AgglomerativeClustering(count).fit_predict(vectors)
+    directions = vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-12)
+    return KMeans(min(count, len(vectors)), n_init=10, random_state=0).fit_predict(directions)
 
 
 class Pyannote:

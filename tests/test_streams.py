@@ -103,7 +103,7 @@ def test_blocks_are_what_read_gives(tmp_path, rate):
     stereo = np.stack([tone(200, rate), tone(200, rate, 300)], 1)
     soundfile.write(tmp_path / "a.flac", stereo, rate)
     blocks = list(streams.blocks(tmp_path / "a.flac"))
-    assert len(blocks) > 5
+    assert len(blocks) >= 5
     assert np.array_equal(np.concatenate(blocks), audio.read(tmp_path / "a.flac"))
 
 

@@ -13,43 +13,37 @@ from emojudge.timeline import Segment
 
 
 def test_voices_of_two_people_are_told_apart(shared):
-    """Six people of EmoDB in pairs of a man and a woman, all moods: most segments go to the right one."""
+    """Four pairs of a man and a woman in eight moods: most clips go to the right one, which guessing would bring to 0.6."""
     right = []
-    for a, b in (("03", "08"), ("10", "09"), ("11", "13")):
-        clips = [(who, path) for who in (a, b) for path in sorted((shared / "emodb" / "wav").glob(f"{who}*"))[:24:2]]
+    for man in ("01", "03", "05", "07"):
+        pair = (man, f"{int(man) + 1:02}")
+        clips = [path for who in pair for path in sorted((shared / "ravdess" / f"Actor_{who}").iterdir())[::5]]
         told = turns.Statistics()
-        told.hear([Sound(str(path), audio.read(path)) for _, path in clips])
-        segments = [Segment(i * 3.0, i * 3.0 + 2) for i in range(len(clips))]
-        found = told.speakers(segments, 2)
+        told.hear([Sound(str(path), audio.read(path)) for path in clips])
+        found = np.array(told.speakers([Segment(i * 3.0, i * 3.0 + 2) for i in range(len(clips))], "2"))
         assert set(found) == {"S1", "S2"} and found[0] == "S1"
-        pairs = list(zip((who for who, _ in clips), found, strict=True))
-        right.append(
-            max(sum(f == one for w, f in pairs if w == a) + sum(f != one for w, f in pairs if w == b) for one in ("S1", "S2"))
-            / len(pairs)
-        )
-    assert np.mean(right) > 0.85
+        share = np.mean((found == "S1") == (np.arange(len(clips)) < len(clips) // 2))
+        right.append(max(share, 1 - share))
+    assert np.mean(right) > 0.75
 
 
-def test_groups_are_found_where_there_are_any():
+def test_groups():
     rng = np.random.default_rng(0)
-    apart = np.concatenate([rng.normal(centre, 0.1, (8, 5)) for centre in (0, 3, 6)])
-    assert len(set(turns.group(apart, "auto"))) == 3
-    assert len(set(turns.group(rng.normal(0, 1, (30, 40)), "auto"))) == 1
-    assert len(set(turns.group(apart, 2))) == 2 and len(set(turns.group(apart[:2], 5))) == 2
-    assert len(set(turns.group(apart[:1], "auto"))) == 1
+    apart = np.concatenate([rng.normal(0, 0.1, (8, 3)) + centre for centre in np.eye(3)])
+    found = turns.group(apart, 3).reshape(3, 8)
+    assert (found == found[:, :1]).all() and len(set(found[:, 0])) == 3
+    assert len(set(turns.group(apart[:2], 5))) == 2 and turns.group(apart[:1], 2).tolist() == [0]
 
 
 def test_short_segments_join_a_voice_and_found_none():
     told = turns.Statistics()
-    told.vectors = [np.array(v) for v in ([0.0, 0.0], [5.0, 5.0], [0.1, 0.0], [5.0, 5.1], [40.0, 40.0])]
+    told.vectors = [np.array(v) for v in ([0.0, 1.0], [1.0, 0.0], [0.1, 1.0], [1.0, 0.1], [9.0, 0.0])]
     segments = [Segment(i, i + (0.4 if i == 4 else 2)) for i in range(5)]
     assert told.speakers(segments, 2) == ["S1", "S2", "S1", "S2", "S2"]
-    assert turns.Statistics().speakers([], "auto") == []
+    assert turns.Statistics().speakers([], 2) == []
 
 
-@pytest.mark.parametrize(
-    ("spec", "wanted"), [("nobody", "auto"), ("pyannote", "auto"), ("statistics", "0"), ("statistics", "two")]
-)
+@pytest.mark.parametrize(("spec", "wanted"), [("nobody", 2), ("pyannote", "auto"), ("statistics", "auto"), ("statistics", "0")])
 def test_mistakes_are_said_before_any_work(spec, wanted):
     with pytest.raises(ConfigError):
         turns.open_turns(spec, "a.wav", wanted)
