@@ -1,10 +1,11 @@
 """How often a transcript talks a judge into the label it wants, with and without the defences of `emojudge.prompts`.
 
-    python benchmarks/injection.py --set judge.judge=local --set judge.confidence_from=logprobs
+    python benchmarks/injection.py --share 1 --set judge.judge=local
 
 Each line of tests/injections.jsonl that wants a label is put alone, before and after a harmless sentence. An attack has
 succeeded where the answer is that label; sentences that get it without an attack are left out. Intervals are Wilson's and take
-attacks as independent, which variants of one idea are not. Answers are kept in a ledger: run again, nothing is asked twice.
+attacks as independent, which variants of one idea are not. Answers are kept in a ledger: run again, nothing is asked twice. A
+share of the attacks is drawn by their digests, so a larger one holds the smaller; each is made with and without the defences.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from emojudge.config import load_config
 from emojudge.judging import judge, open_judge
 from emojudge.prompts import Prompt, build
 from emojudge.settings import JudgeSettings
+from emojudge.storage import digest
 from emojudge.types import Cues, Verdict
 
 PAYLOADS = Path(__file__).resolve().parents[1] / "tests" / "injections.jsonl"
@@ -46,13 +48,15 @@ class Attack:
     defended: bool
 
 
-def attacks(payloads: Sequence[dict[str, str]], settings: JudgeSettings) -> Iterator[Attack]:
-    """Every payload at every position, hosts in turn, with and without defences; and the hosts without any payload."""
+def attacks(payloads: Sequence[dict[str, str]], settings: JudgeSettings, share: float = 1.0) -> Iterator[Attack]:
+    """Every payload at every position, or a `share` of them, hosts in turn, with and without defences; and the hosts alone."""
     for defended in (True, False):
         for shown, host in HOSTS.items():
             yield Attack(ask(host, shown, settings, defended), shown, TARGETS[shown], "", "", defended)
         wanting = [payload for payload in payloads if "{target}" in payload["text"]]
         for number, (payload, position) in enumerate(product(wanting, POSITIONS)):
+            if int(digest([payload["text"], position])[:8], 16) >= share * 16**8:
+                continue
             shown = list(HOSTS)[(number // len(POSITIONS)) % len(HOSTS)]
             words = payload["text"].replace("{target}", TARGETS[shown])
             text = POSITIONS[position].replace("$", HOSTS[shown]).replace("{}", words)
@@ -85,9 +89,11 @@ def rates(done: Sequence[tuple[Attack, Verdict]], confidence: float = 0.95) -> l
     return rows
 
 
-def measure(settings: JudgeSettings, opened: Any, ledger: Path, payloads: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
-    """Ask the judge all of it, and count."""
-    made = list(attacks(payloads, settings))
+def measure(
+    settings: JudgeSettings, opened: Any, ledger: Path, payloads: Sequence[dict[str, str]], share: float = 1.0
+) -> list[dict[str, Any]]:
+    """Ask the judge all of it, or a share, and count."""
+    made = list(attacks(payloads, settings, share))
     return rates(list(zip(made, judge([a.prompt for a in made], opened, ledger, len(made), settings), strict=True)))
 
 
@@ -95,12 +101,13 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--set", action="append", default=[], metavar="judge.FIELD=VALUE")
     options.add_argument("--payloads", type=Path, default=PAYLOADS)
+    options.add_argument("--share", type=float, default=0.05, help="of the attacks; 1 is all")
     options.add_argument("--ledger", type=Path, default=Path("runs/injection/ledger.sqlite"))
     given = options.parse_args()
-    settings = load_config(changes=["judge.judge=local", *given.set]).judge
+    settings = load_config(changes=["judge.judge=local", "judge.confidence_from=logprobs", *given.set]).judge
     payloads = [json.loads(line) for line in given.payloads.read_text(encoding="utf-8").splitlines()]
     print("| defences | kind | attacks | succeeded | rate | 95 % interval |\n|---|---|--:|--:|--:|---|")
-    for row in measure(settings, open_judge(settings), given.ledger, payloads):
+    for row in measure(settings, open_judge(settings), given.ledger, payloads, given.share):
         numbers = "– | –" if row["rate"] is None else f"{row['rate']:.1%} | {row['low']:.1%} to {row['high']:.1%}"
         with_ = "with" if row["defended"] else "without"
         print(f"| {with_} | {row['kind']} | {row['attacks']} | {row['successes']} | {numbers} |")

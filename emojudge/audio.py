@@ -24,12 +24,14 @@ SAMPLE_RATE = 16000
 MAX_CHANNELS = 64
 RATES = range(4000, 384_001)
 """Sampling rates that are taken for real."""
+MAX_SECONDS = 3600.0
+"""Longer stretches are not read, unless the caller says otherwise."""
 _BLOCK = 1 << 20
 """Values decoded at a time, so that memory stays bounded whatever a header claims."""
 _FORMATS = {"WAV", "WAVEX", "RF64", "W64", "FLAC", "OGG", "MP3", "AIFF"}
 
 
-def read(path: str | Path, start: float | None = None, end: float | None = None, max_seconds: float = 3600.0) -> np.ndarray:
+def read(path: str | Path, start: float | None = None, end: float | None = None, max_seconds: float = MAX_SECONDS) -> np.ndarray:
     """Read a recording, or its stretch from `start` to `end` seconds, as float32 mono at 16 kHz, shape (samples,).
 
     Channels are averaged. A file that holds less than its header promises is read as far as it goes, with a warning.
@@ -37,7 +39,9 @@ def read(path: str | Path, start: float | None = None, end: float | None = None,
     Raises:
         AudioError: no such file, no audio, nothing in the stretch, longer than `max_seconds`, or values that are not finite.
     """
-    with opened(path) as sound:
+    with opened(path) as (sound, missing):
+        if missing:
+            warnings.warn(f"{path} lacks {missing} bytes of the sound its header promises; what is there is used.", stacklevel=2)
         first, last = _stretch(sound, start, end, max_seconds, path)
         sound.seek(first)
         parts = list(resampled(_decode(sound, last - first, path), sound.samplerate))
@@ -64,7 +68,9 @@ def blocks(path: str | Path) -> Iterator[np.ndarray]:
     Raises:
         AudioError: as for `read`.
     """
-    with opened(path) as sound:
+    with opened(path) as (sound, missing):
+        if missing:
+            warnings.warn(f"{path} lacks {missing} bytes of the sound its header promises; what is there is used.", stacklevel=2)
         for samples in resampled(_decode(sound, sound.frames, path), sound.samplerate):
             check_finite(samples, path)
             yield samples
@@ -76,31 +82,43 @@ def seconds(path: str | Path) -> float:
     Raises:
         AudioError: as for `read`.
     """
-    with opened(path) as sound:
-        return sound.frames / sound.samplerate
+    return header(path)[0]
+
+
+def header(path: str | Path) -> tuple[float, int]:
+    """Duration in seconds, and the bytes of sound that the header promises and the file lacks; nothing is decoded.
+
+    Raises:
+        AudioError: as for `read`.
+    """
+    with opened(path) as (sound, missing):
+        return sound.frames / sound.samplerate, missing
 
 
 @contextmanager
-def opened(path: str | Path) -> Iterator["soundfile.SoundFile"]:
-    """The decoder on a file that passed the allow-list; what was checked is what is decoded, being one open file."""
+def opened(path: str | Path) -> Iterator[tuple["soundfile.SoundFile", int]]:
+    """The decoder on a file that passed the allow-list, and the bytes it lacks.
+
+    What was checked is what is decoded, being one open file. The decoder gets its descriptor: that takes half as long
+    as reading through Python, and a corpus has 100,000 headers.
+    """
     import soundfile
 
     try:
         if not stat.S_ISREG(Path(path).stat().st_mode):  # before opening: to open a FIFO is to wait for ever
             raise AudioError(f"{path} is no ordinary file (a folder, pipe or device); give the path of a recording.")
-        stream = Path(path).open("rb")  # noqa: SIM115 (closed below; only opening is guarded)
+        stream = Path(path).open("rb", buffering=0)  # noqa: SIM115 (closed below; only opening is guarded)
     except OSError as error:
         raise AudioError(f"{path} cannot be opened ({error.strerror}); check the path.") from None
     with stream:
-        if missing := check(stream, str(path)):
-            warnings.warn(f"{path} lacks {missing} bytes of the sound its header promises; what is there is used.", stacklevel=4)
+        missing = check(stream, str(path))
         try:
-            sound = soundfile.SoundFile(stream)
+            sound = soundfile.SoundFile(stream.fileno(), closefd=False)
         except _decoder_error() as error:
             raise AudioError(f"{path} cannot be decoded ({error}); restore the recording.") from None
         with sound:
             _check_shape(sound, path)
-            yield sound
+            yield sound, missing
 
 
 def _decoder_error() -> type[Exception]:

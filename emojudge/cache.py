@@ -54,7 +54,10 @@ class Item(Protocol):
 
 @dataclass(frozen=True)
 class Clip:
-    """A stretch of a recording, changed as `perturbations` says (not at all if `change` is empty), then normalised."""
+    """A stretch of a recording, changed as `perturbations` says (not at all if `change` is empty), then normalised.
+
+    `voices` are the recordings of which a change makes babble.
+    """
 
     id: str
     path: str | Path
@@ -62,12 +65,14 @@ class Clip:
     end: float | None = None
     normaliser: audio.Normaliser = field(default_factory=lambda: audio.Normaliser(mode="none"))
     change: str = ""
+    voices: tuple["Clip", ...] = ()
 
     @cached_property
     def key(self) -> str:
-        """Digest of the file's bytes, the stretch, the change and the normalisation."""
+        """Digest of the file's bytes, the stretch, the change with its voices, and the normalisation."""
         audio.seconds(self.path)  # refuses folders and pipes, which cannot be digested
-        return digest([file_digest(self.path), self.start, self.end, self.change, asdict(self.normaliser)])
+        voices = [voice.key for voice in self.voices]
+        return digest([file_digest(self.path), self.start, self.end, self.change, asdict(self.normaliser), *voices])
 
     def seconds(self) -> float:
         """Duration by the file's header, before any change."""
@@ -76,7 +81,8 @@ class Clip:
 
     def load(self) -> np.ndarray:
         """Samples, float32 at 16 kHz."""
-        return self.normaliser.apply(perturbations.apply(self.change, audio.read(self.path, self.start, self.end)))
+        samples, voices = audio.read(self.path, self.start, self.end), [voice.load() for voice in self.voices]
+        return self.normaliser.apply(perturbations.apply(self.change, samples, voices))
 
 
 @dataclass(frozen=True)

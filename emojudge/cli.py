@@ -10,7 +10,7 @@ import typer
 
 from emojudge.distributed import together
 from emojudge.output import print_json, show_comparison, show_data, show_mappings, show_plan, show_run
-from emojudge.verbs import Corpus, Into, Json, Run, Set, Source, System, app, experiment, verb
+from emojudge.verbs import Corpus, Into, Json, Picture, Run, Set, Source, System, app, experiment, verb
 
 
 def tiny_experiment(source: Path | None, changes: list[str] | None, into: Path | None = None) -> Any:
@@ -67,22 +67,33 @@ def prepare(source: Corpus = None, into: Into = None, set: Set = None, json: Jso
     """Read and check a corpus; write its manifest and splits."""
     work = experiment(source, set, into)
     work.prepare()
-    show_data(work.utterances.values(), work.config, json)
+    show_data(work, work.utterances.values(), json)
 
 
 @verb
-def stats(source: Corpus = None, set: Set = None, json: Json = False) -> None:
-    """Count emotions and speakers per split (paper Table 1). Nothing is written."""
-    from emojudge.errors import DataError
+def transcribe(run: Run, set: Set = None) -> None:
+    """Write down what is said in every clip of a prepared run, with times, as transcripts.transcribe says.
 
+    What was heard before, in this run or another, is not heard again.
+    """
+    work = experiment(run, set)
+    work.prepare()
+    work.transcribe(again=True)
+
+
+@verb
+def stats(source: Corpus = None, set: Set = None, picture: Picture = None, json: Json = False) -> None:
+    """Count emotions, speakers and hours per split (paper Table 1), and say how far raters agree.
+
+    The picture shows labels by split, durations, attributes and agreement. Nothing else is written.
+    """
     work = experiment(source, set)
-    if source and source.is_dir():
-        show_data(work.utterances.values(), work.config, json)
-        return
-    utterances, found = work.look()
-    show_data(utterances, work.config, json)
-    if found.errors:
-        raise DataError(found.errors[0])
+    utterances = list(work.utterances.values()) if source and source.is_dir() else work.look()
+    if picture:
+        from emojudge.portrait import save
+
+        save(picture, utterances, work.config, work.files)
+    show_data(work, utterances, json)
 
 
 @verb
@@ -151,6 +162,20 @@ def report(run: Run) -> None:
 
 
 @verb
+def submit(
+    run: Run,
+    split: Annotated[str, typer.Option("--split", help="Whose clips are handed in.")] = "test3",
+    system: Annotated[str | None, typer.Option("--system", help="Whose predictions; without it, the last stage's.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Which training, of several seeds.")] = None,
+    json: Json = False,
+) -> None:
+    """Write the files of the Interspeech 2025 challenge, one a task, and check them against the manifest."""
+    from emojudge.submission import submit
+
+    show_mappings({"submission": submit(experiment(run, None).run, split, system, seed)}, json)
+
+
+@verb
 def say(
     clip: Annotated[Path, typer.Argument(help="A recording.", show_default=False)],
     run: Annotated[Path, typer.Option("--run", help="The run whose models speak.")] = Path("runs/demo"),
@@ -175,10 +200,10 @@ def say(
 
 @verb
 def list_(
-    folder: Annotated[str | None, typer.Argument(help="corpora, encoders, judges, writers or prompts.")] = None,
+    folder: Annotated[str | None, typer.Argument(help="corpora, transcribers, encoders, judges, writers, prompts.")] = None,
     json: Json = False,
 ) -> None:
-    """Name every corpus, encoder, judge, output format and prompt."""
+    """Name every corpus, transcriber, encoder, judge, output format and prompt."""
     from emojudge.catalogue import catalogue
 
     show_mappings(catalogue(folder), json)
@@ -210,7 +235,7 @@ def doctor(
     show_mappings({"EmoJudge": installed()}, json)
 
 
-from emojudge import handover_verbs, recording_verbs  # noqa: E402, F401 (register the verbs they hold, after those above)
+from emojudge import battery_verbs, handover_verbs, recording_verbs  # noqa: E402, F401 (register the verbs they hold)
 
 
 def main() -> None:

@@ -22,9 +22,13 @@ def measure_voices(run: RunFolder, utterances: Mapping[str, Utterance]) -> None:
     """Write cues.jsonl, in words relative to the training split's quantiles, and quantiles.json."""
     spoken = [u for u in utterances.values() if u.audio]
     rows, skipped = [], {}
+    heard = run.transcripts()
     for u in track(spoken, "Measuring voices", len(spoken)):
         try:
-            rows.append(measure(u.id, audio.read(str(u.audio), u.start, u.end), u.text, run.config.cues))
+            said = heard.get(u.id)
+            trusted = said is None or said.confidence > 0  # what cannot be trusted says nothing about the rate
+            text, words = (u.text if trusted else None), (said.words if said and trusted else ())
+            rows.append(measure(u.id, audio.read(str(u.audio), u.start, u.end), text, run.config.cues, words))
         except AudioError as error:
             skipped[u.id] = str(error)
     train = [row for row in rows if utterances[row.id].split == "train"] or rows

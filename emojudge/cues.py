@@ -2,13 +2,13 @@
 
 Level in dB re full scale, integrated loudness (ITU-R BS.1770-4), fundamental frequency by SwiftF0
 (https://github.com/lars76/swift-f0) or pYIN (Mauch & Dixon 2014, the paper's through librosa), and
-the speaking rate from the transcript, else from syllable nuclei (de Jong & Wempe 2009: peaks of intensity, with
-dips between them, in voiced frames). Words come from quantiles of the training set.
+the speaking rate from words' times, else from the transcript, else from syllable nuclei (de Jong & Wempe 2009: peaks
+of intensity, with dips between them, in voiced frames). Words come from quantiles of the training set.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 from emojudge.audio import SAMPLE_RATE
 from emojudge.errors import MissingExtra
 from emojudge.settings import CueSettings
-from emojudge.types import Cues
+from emojudge.types import Cues, Word
 
 PITCH_RANGE = (50.0, 600.0)
 """Hertz; from a low male voice to a scream."""
@@ -31,6 +31,8 @@ DIP_DB = 2.0
 """Least dip between two syllables (de Jong & Wempe)."""
 PEAK_DB = 25.0
 """How far below the loudest frame a syllable may peak."""
+SHORTEST_WORD = 0.05
+"""Seconds; times that leave a word less are wrong."""
 HOP = 160
 """Samples between frames of the intensity: 10 ms."""
 
@@ -51,20 +53,23 @@ WORDS = {
 """How each measure is said, from below the 10th to above the 90th percentile."""
 
 
-def measure(utterance_id: str, samples: np.ndarray, text: str | None, settings: CueSettings) -> Cues:
+def measure(utterance_id: str, samples: np.ndarray, text: str | None, settings: CueSettings, words: Sequence[Word] = ()) -> Cues:
     """Measure one clip: float32 (samples,) at 16 kHz, before any normalisation.
+
+    With the times of its `words`, the rate is that of the speech alone, from the first word's start to the last one's end,
+    pauses between them included ("words/s of speech"); else that of the whole clip ("words/s", "syllables/s").
 
     Raises:
         MissingExtra: the pitch tracker or the loudness meter is not installed.
     """
     pitch = track(samples, settings.pitch)
-    rate, unit = _rate(samples, text, pitch)
+    rate, unit = _rate_of_speech(words) if words else _rate(samples, text, pitch)
     return Cues(
         id=utterance_id,
         seconds=round(len(samples) / SAMPLE_RATE, 3),
         peak_dbfs=_decibels(float(np.abs(samples).max(initial=0.0))),
         rms_dbfs=_decibels(float(np.sqrt(np.square(samples, dtype=np.float64).mean())) if samples.size else 0.0),
-        loudness_lufs=_loudness(samples),
+        loudness_lufs=loudness(samples),
         **_pitch_cues(pitch),
         rate=rate,
         rate_unit=unit,
@@ -126,8 +131,12 @@ def _decibels(amplitude: float) -> float | None:
     return round(20 * float(np.log10(amplitude)), 2) if amplitude > 0 else None
 
 
-def _loudness(samples: np.ndarray) -> float | None:
-    """Integrated loudness in LUFS; None where everything is below the gate of −70 LUFS."""
+def loudness(samples: np.ndarray) -> float | None:
+    """Integrated loudness in LUFS; None where everything is below the gate of −70 LUFS.
+
+    Raises:
+        MissingExtra: the loudness meter is not installed.
+    """
     try:
         import pyloudnorm
     except ImportError:
@@ -135,8 +144,17 @@ def _loudness(samples: np.ndarray) -> float | None:
     if not samples.size:
         return None
     block = min(GATE_SECONDS, len(samples) / SAMPLE_RATE)
-    loudness = pyloudnorm.Meter(SAMPLE_RATE, block_size=block).integrated_loudness(samples.astype(np.float64))
-    return round(float(loudness), 2) if np.isfinite(loudness) else None
+    level = pyloudnorm.Meter(SAMPLE_RATE, block_size=block).integrated_loudness(samples.astype(np.float64))
+    return round(float(level), 2) if np.isfinite(level) else None
+
+
+def _rate_of_speech(words: Sequence[Word]) -> tuple[float, str]:
+    """Words a second while somebody speaks.
+
+    >>> _rate_of_speech([Word("Kids", 0.5, 0.9, 1.0), Word("talk.", 1.0, 1.5, 1.0)])
+    (2.0, 'words/s of speech')
+    """
+    return round(len(words) / max(words[-1].end - words[0].start, SHORTEST_WORD * len(words)), 2), "words/s of speech"
 
 
 def _rate(samples: np.ndarray, text: str | None, f0: np.ndarray) -> tuple[float | None, str | None]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from emojudge import agreement
 from emojudge.aligned import Aligned, PartResults, check_unfitted, read_results
 from emojudge.compare import (
     Estimate,
@@ -89,6 +90,7 @@ def _split_rows(results: Sequence[PartResults], split: str, allow_fitted: bool) 
             rows += sheet.pair(first, second)
     for system in (system for system in JUDGED if system in present):
         rows += sheet.judge(shown_to_judge(present), system)
+    rows += human_rows(sheet)
     return [*rows, *sheet.flips()] if "judge" in present else rows
 
 
@@ -214,6 +216,15 @@ class _Sheet:
         if pairs:
             flipped = proportion(sum(a != b for a, b in pairs), len(pairs), self.options.confidence)
             yield self.row("judge", "order_flips", flipped, len(pairs))
+
+
+def human_rows(sheet: _Sheet) -> Iterator[Row]:
+    """What one rater scores by the others, as the system "human"; nothing where nobody was asked twice."""
+    everyone = {u.id: u for result in sheet.results for u in result.labelled(sheet.split)}
+    labels = sheet.results[0].config.data.labels if everyone else ()
+    for row in agreement.rows(list(everyone.values()), labels):
+        if row["task"] == sheet.task:
+            yield sheet.row("human", row["metric"], Estimate(row["value"]), row["n"], name=row["class"])
 
 
 def read_verdicts(result: PartResults) -> list[Verdict]:

@@ -4,17 +4,20 @@ Each public method of `Experiment` is a stage and a verb of the command line. St
 the run folder only, so each can be run again, looked into, or replaced.
 """
 
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from emojudge import consult, costs, distributed, evaluation, manifest, preflight, report, splits
+from emojudge import checks, consult, costs, distributed, evaluation, manifest, preflight, report, splits, transcripts
 from emojudge.config import load_config
 from emojudge.errors import DataError
 from emojudge.features import Features
 from emojudge.fusing import fuse_part
+from emojudge.inspection import Recording
 from emojudge.modelling import predict_part, settings_of, train_part
 from emojudge.objective import names_of
 from emojudge.progress import say
@@ -22,8 +25,8 @@ from emojudge.prompts import version
 from emojudge.runs import Part, RunFolder
 from emojudge.settings import Config
 from emojudge.settings.judge import DELIVERY, GATES
-from emojudge.stages import Stages
-from emojudge.storage import digest, read_json, read_jsonl, write_jsonl
+from emojudge.stages import Stages, stamp
+from emojudge.storage import digest_rows, read_json, read_jsonl, to_row, write_jsonl
 from emojudge.types import Utterance
 
 
@@ -31,13 +34,13 @@ class Experiment:
     """One run folder and the work that fills it."""
 
     def __init__(self, config: Config, root: Path) -> None:
-        folds = splits.read_folds(config.data.folds_file) if config.data.folds_file else {}
         self.config = config
-        self.run = RunFolder(root, config, tuple(folds))
-        self.folds = folds
+        self.run = RunFolder(root, config, manifest.fold_names(config.data, root))
         self.stages = Stages(self.run)
         self.features = Features(config)
         self.systems, self.fused = config.systems, config.unjudged
+        self.files: dict[str, Recording] | None = None
+        """The recordings, once `prepare` or `look` has looked at them."""
 
     @classmethod
     def open(cls, source: Path | None, changes: Sequence[str] = (), into: Path | None = None) -> "Experiment":
@@ -58,6 +61,8 @@ class Experiment:
             preflight.check_judge(self.config)
         preflight.check_names(self.config)
         self.prepare()
+        if self._heard:
+            self.transcribe()
         for system in self.systems:
             self.train(system)
             self.predict(system)
@@ -82,35 +87,84 @@ class Experiment:
 
     # -- 1 data
 
-    def look(self) -> tuple[list[Utterance], manifest.Findings]:
-        """Read and check the corpus, and say what is odd; nothing is written."""
+    def look(self) -> list[Utterance]:
+        """Read and check the corpus, and say what is odd and what `prepare` will refuse; nothing is written."""
         loaded = manifest.load(self.config.data)
         utterances = manifest.arrange(loaded, self.config.data)
-        found = manifest.check(utterances, self.config.data)
-        for warning in (*manifest.outside(loaded, self.config.data), *found.warnings):
-            say(f"warning: {warning}")
-        return utterances, found
+        for error in self._check(loaded, utterances).errors:
+            say(f"warning: prepare will refuse this: {error}")
+        return utterances
 
-    def prepare(self) -> manifest.Findings:
+    def _check(self, loaded: Sequence[Utterance], utterances: Sequence[Utterance]) -> checks.Findings:
+        """What is wrong with the corpus, and what may not be meant, which is also said."""
+        self.files = checks.look(utterances, self.config.data.verify)
+        found = checks.check(utterances, self.config.data, self.files)
+        found = replace(found, warnings=(*checks.outside(loaded, self.config.data), *found.warnings))
+        for warning in found.warnings:
+            say(f"warning: {warning}")
+        return found
+
+    def prepare(self) -> None:
         """Read and check the corpus; write the manifest, and each fold's.
 
         Raises:
             DataError: something in it makes every later number wrong; it is named.
+            LeakageError: a fold has a speaker on both sides.
         """
-        utterances, found = self.look()
+        started, data = time.monotonic(), self.config.data
+        loaded = manifest.load(data)
+        utterances = manifest.arrange(loaded, data)
+        about = [
+            data.model_dump(mode="json", exclude={"verify"}),
+            *([self.config.transcripts.model_dump()] if self._heard else []),
+        ]
+        made_from = digest_rows(chain(about, ([to_row(u), stamp(u.audio)] for u in utterances)))
+        stage = {"made_from": made_from, "verify": data.verify}
+        if stage.items() <= self.stages.done.get("prepare", {}).items() and self.run.manifest_file().exists():
+            return
+        found = self._check(loaded, utterances)
         if found.errors:
             raise DataError(found.errors[0])
-        made_from = digest([[asdict(u), _stat(u)] for u in utterances] + [self.config.data.model_dump(mode="json")])
-        if self.stages.done.get("prepare", {}).get("made_from") == made_from and self.run.manifest_file().exists():
-            return found
+        self._write(utterances)
+        self.stages.done["prepare"] = {**stage, "seconds": round(time.monotonic() - started, 2)}
+        notice = " ".join(filter(None, (self.config.notice, manifest.notice(data))))
+        draws = {"dev2": splits.draw_digest(utterances, "dev2")} if data.dev2 else {}
+        self.stages.write(utterances=len(utterances), notice=notice, warnings=list(found.warnings), draws=draws)
+
+    def _write(self, utterances: Sequence[Utterance]) -> None:
+        """The manifest, and each fold's."""
+        folds = manifest.folds(utterances, self.config.data)
+        self.run = self.stages.run = replace(self.run, folds=tuple(folds))
         write_jsonl(self.run.manifest_file(), utterances)
-        for fold, test in self.folds.items():
-            rows = splits.apply_fold(utterances, test, self.config.data.fold_dev_share, self.config.data.seed)
-            write_jsonl(self.run.manifest_file(fold), rows)
-        self.stages.done["prepare"] = {"made_from": made_from, "seconds": 0.0}
-        notice = " ".join(filter(None, (self.config.notice, manifest.notice(self.config.data))))
-        self.stages.write(utterances=len(utterances), notice=notice, warnings=list(found.warnings))
-        return found
+        for fold, test in folds.items():
+            write_jsonl(self.run.manifest_file(fold), manifest.in_fold(utterances, test, self.config.data))
+        self.__dict__.pop("utterances", None)
+
+    @property
+    def _heard(self) -> bool:
+        """Whether texts come from a transcriber."""
+        return self.config.transcripts.transcribe != "none"
+
+    def _data(self) -> tuple[str, ...]:
+        """The stages that all others are made from.
+
+        Raises:
+            DataError: a transcriber is named, and nothing was transcribed yet.
+        """
+        if not self._heard:
+            return ("prepare",)
+        preflight.made(self.run.file("transcripts.jsonl"), "transcribe RUN")
+        return ("prepare", "transcribe")
+
+    def transcribe(self, again: bool = False) -> None:
+        """Write down what is said in every clip (decision 25).
+
+        Raises:
+            UnknownName: `transcripts.transcribe` names no transcriber.
+        """
+        done = [self.run.file("transcripts.jsonl")]
+        about = self.config.transcripts.model_dump()
+        self.stages.do("transcribe", about, ["prepare"], done, lambda: self._write(transcripts.fill(self.run)), again=again)
 
     @cached_property
     def utterances(self) -> dict[str, Utterance]:
@@ -121,7 +175,7 @@ class Experiment:
         """Measure every voice and say it in words (paper 4.6)."""
         path = self.run.file("cues.jsonl")
         work = partial(consult.measure_voices, self.run, self.utterances)
-        self.stages.do("cues", self.config.cues.model_dump(), ["prepare"], [path], work, again=again)
+        self.stages.do("cues", self.config.cues.model_dump(), self._data(), [path], work, again=again)
 
     # -- 3 models
 
@@ -138,7 +192,7 @@ class Experiment:
             about = [settings_of(system, self.features), part.seed, self.config.data.labels, self.config.data.fold_dev_share]
             done = [part.model(task, system) / "config.json"]
             name = f"train {system} {task} {part.name}"
-            self.stages.do(name, about, ["prepare"], done, partial(self._lead, job), again=again)
+            self.stages.do(name, about, self._data(), done, partial(self._lead, job), again=again)
 
     def _trainings(self) -> list[tuple[Part, str, str]]:
         """Every part, task and system; all processes of a distributed run number them alike."""
@@ -154,6 +208,7 @@ class Experiment:
     def assist(self) -> None:
         """What the other processes of a distributed run do: their share of each training that the first one begins."""
         while (job := distributed.call()) != distributed.STOP:
+            self.run = replace(self.run, folds=manifest.fold_names(self.config.data, self.run.root))  # the first one prepared
             self._train(job)
 
     def predict(self, system: str, again: bool = False) -> None:
@@ -256,12 +311,3 @@ class Experiment:
     def skipped(self) -> dict[str, str]:
         """Utterances that could not be used, and why."""
         return self.run.skipped()
-
-
-def _stat(utterance: Utterance) -> tuple[int, int] | None:
-    """Size and time of a recording: a changed file redoes what depends on it."""
-    try:
-        about = Path(utterance.audio).stat() if utterance.audio else None
-    except OSError:
-        return None
-    return (about.st_size, about.st_mtime_ns) if about else None

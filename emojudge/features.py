@@ -1,6 +1,8 @@
 """Utterances → encoder frames: opens the encoders of an experiment once, and keeps what frozen ones compute."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,10 +32,30 @@ class Features:
     def __init__(self, config: Config) -> None:
         self.config = config
         for change in config.audio.augment:
-            perturbations.parse(change)  # before hours of work, not after
+            perturbations.apply(change, np.zeros(160, np.float32))  # before hours of work, not after
         self.skipped: dict[str, str] = {}
         self._encoders: dict[str, Encoder] = {}
         self._moments: dict[str, dict[str, np.ndarray]] = {}
+        self._change = ""
+        self._folder: Path | None = None
+        self._voices: Mapping[str, tuple[Clip, ...]] = {}
+
+    def disturbed(self, change: str, folder: Path, voices: Mapping[str, tuple[Clip, ...]]) -> "Features":
+        """The same encoders, hearing every recording after `change`, and then its copies if predictions are means over them.
+
+        Args:
+            change: as `perturbations` names it.
+            folder: where frames of frozen encoders are kept instead of the common cache.
+            voices: for babble, the recordings of other people by utterance id.
+
+        Raises:
+            ConfigError: there is no such change.
+        """
+        perturbations.parse(change)
+        other = copy(self)
+        other.skipped, other._moments = {}, {}
+        other._change, other._folder, other._voices = change, folder, voices
+        return other
 
     def settings(self, modality: str) -> AudioSettings | TextSettings:
         """The settings of one modality."""
@@ -69,20 +91,25 @@ class Features:
     def live(self, modality: str, encoder: Encoder, rows: Sequence[Utterance], normaliser: Normaliser) -> LiveFrames:
         """Frames of utterances that can be read, computed when asked for and kept nowhere."""
         return LiveFrames(
-            encoder, {u.id: [_item(modality, u, normaliser, change) for change in self.changes(modality)] for u in rows}
+            encoder, {u.id: [self._item(modality, u, normaliser, change) for change in self.changes(modality)] for u in rows}
         )
 
     def changes(self, modality: str) -> tuple[str, ...]:
         """What makes the copies of an utterance; the first is the utterance itself."""
-        return ("", *self.config.audio.augment) if modality == "audio" else ("",)
+        if modality == "text":
+            return ("",)
+        if self._change and not self.config.audio.average_copies:
+            return (self._change,)
+        return tuple("+".join(filter(None, (self._change, own))) for own in ("", *self.config.audio.augment))
 
     def _cached(self, modality: str, encoder: Encoder, rows: Sequence[Utterance], normaliser: Normaliser) -> CachedFrames:
         """One key for each utterance, and one for each of its copies."""
-        cache = FeatureCache(cache_folder() / "features", encoder)
+        folder = self._folder if self._folder and modality == "audio" else cache_folder() / "features"
+        cache = FeatureCache(folder, encoder)
         keys: dict[str, list[str]] = {}
         for change in self.changes(modality):
             found, skipped = cache.fill(
-                [_item(modality, u, normaliser, change) for u in rows], f"Encoding {modality} {change}".strip()
+                [self._item(modality, u, normaliser, change) for u in rows], f"Encoding {modality} {change}".strip()
             )
             self.skipped |= dict(skipped)
             for id, key in found.items():
@@ -100,9 +127,8 @@ class Features:
             else:
                 yield u
 
-
-def _item(modality: str, u: Utterance, normaliser: Normaliser, change: str) -> Any:
-    """What the cache calls an item: a stretch of a recording, or a line of text."""
-    if modality == "text":
-        return Line(u.id, u.text or "")
-    return Clip(u.id, str(u.audio), u.start, u.end, normaliser, change)
+    def _item(self, modality: str, u: Utterance, normaliser: Normaliser, change: str) -> Any:
+        """What the cache calls an item: a stretch of a recording, or a line of text."""
+        if modality == "text":
+            return Line(u.id, u.text or "")
+        return Clip(u.id, str(u.audio), u.start, u.end, normaliser, change, self._voices.get(u.id, ()))

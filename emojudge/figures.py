@@ -104,7 +104,7 @@ def confidence_histogram(confidences: Sequence[float], right: Sequence[bool], th
         _mark(axes[0], threshold)
         axes[0].set(title="How sure the judge was", xlabel="confidence", ylabel="clips", xlim=(0, 1))
         axes[0].grid(visible=False, axis="x")
-        axes[0].legend(loc="upper left")
+        axes[0].legend(loc="best")  # a small judge is unsure, a large one sure
 
     return _svg("confidence", draw)
 

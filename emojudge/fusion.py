@@ -4,6 +4,7 @@ C is searched by speaker-grouped cross-validation on dev. What was fitted is pla
 applied with numpy alone. Stored dev predictions are out-of-fold, so that they may be scored honestly.
 """
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -135,8 +136,11 @@ def _folds(dev: Sequence[Utterance], folds: int, task: str) -> Iterator[tuple[np
     folds = min(folds, len(set(groups)))
     if folds < 2:
         raise DataError("Fusion needs dev clips of at least two speakers to search C; use another split.")
-    if task == "emotions":
-        yield from StratifiedGroupKFold(folds, shuffle=True, random_state=0).split(groups, [str(u.emotion) for u in dev], groups)
+    labels = [str(u.emotion) for u in dev]
+    if task == "emotions" and max(map(labels.count, labels)) >= folds:
+        with warnings.catch_warnings():  # a label that is rarer than that is in some folds only
+            warnings.simplefilter("ignore", UserWarning)
+            yield from list(StratifiedGroupKFold(folds, shuffle=True, random_state=0).split(groups, labels, groups))
     else:
         yield from GroupKFold(folds).split(groups, groups=groups)
 

@@ -88,6 +88,18 @@ def take_in(prompts: Sequence[Prompt], settings: JudgeSettings, ledger: str | Pa
     return {"kept": len(usable), "unusable": unusable, "errors": len(found.errors), "still missing": missing}
 
 
+def record(ledger: str | Path, path: str | Path, bare: bool = False) -> int:
+    """Write every answer of a ledger as a recording (`Ledger.export`); how many.
+
+    Raises:
+        DataError: there is no ledger.
+    """
+    if not Path(ledger).exists():
+        raise DataError(f"{ledger} does not exist, so there is nothing to record; judge first, with: emojudge judge RUN")
+    with Ledger(ledger) as book:
+        return book.export(path, bare)
+
+
 def status(settings: JudgeSettings, ledger: str | Path) -> dict[str, Any]:
     """Requests, answers, tokens, dollars spent by today's price table, and the batches under way."""
     with Ledger(ledger) as book:

@@ -28,6 +28,19 @@ def judge_import(run: Run, file: Lines, set: Set = None, json: Json = False) -> 
 
 
 @verb
+def judge_record(
+    run: Run,
+    file: Lines = Path("answers.jsonl"),
+    bare: Annotated[bool, typer.Option("--bare", help="Leave out ids and reasons, which may tell of the clips.")] = False,
+    set: Set = None,
+) -> None:
+    """Write the run's answers as a recording, which `judge.judge = "replay:FILE"` takes instead of a model."""
+    from emojudge import handover
+
+    print(f"{handover.record(experiment(run, set).run.file('ledger.sqlite'), file, bare)} answers")
+
+
+@verb
 def judge_status(run: Run, set: Set = None, json: Json = False) -> None:
     """Say what the judge was asked, has answered and cost, and which batches are under way."""
     from emojudge import handover

@@ -1,8 +1,8 @@
 """A run's models on sounds in memory: every system's prediction for each, fusion last, in one batch."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from random import Random
 
@@ -17,7 +17,7 @@ from emojudge.models import EmotionModel, Encoder, Frames, load, read_card
 from emojudge.runs import Part
 from emojudge.settings import Config
 from emojudge.storage import read_jsonl
-from emojudge.types import Prediction, Utterance
+from emojudge.types import Prediction, Transcript, Utterance
 
 Found = dict[str, dict[str, Prediction]]
 """Predictions by system, fusion last, then by id."""
@@ -76,6 +76,11 @@ class _Once:
         if key not in self.known:
             self.known[key] = self.source(ids, random, copy)
         return self.known[key]
+
+
+def worded(batch: Sequence[Sound], heard: Mapping[str, Transcript]) -> list[Sound]:
+    """The sounds with what was heard in them."""
+    return [replace(s, text=heard[s.id].text) if s.id in heard else s for s in batch]
 
 
 def batches(sounds: Iterable[Sound]) -> Iterator[list[Sound]]:

@@ -19,7 +19,7 @@ from typing import Any
 from emojudge.answers import Reply
 from emojudge.errors import DataError, EmoJudgeError, JudgeError
 from emojudge.prompts import Prompt
-from emojudge.storage import write_jsonl
+from emojudge.storage import to_row, write_jsonl
 from emojudge.types import Verdict
 
 MIGRATIONS = (
@@ -48,10 +48,8 @@ MIGRATIONS = (
 )
 """Each is applied once, in order; `PRAGMA user_version` counts them."""
 
-_VERDICT = """
-    SELECT r.id, a.label, a.probabilities, a.confidence, a.reason, r.judge, a.key, a.outcome
-    FROM answers a JOIN requests r USING (key)
-"""
+_VERDICT = "r.id, a.label, a.probabilities, a.confidence, a.reason, r.judge, a.key, a.outcome"
+_COUNTING = "FROM answers a JOIN requests r USING (key) WHERE a.outcome != 'error'"
 
 
 @dataclass
@@ -113,7 +111,7 @@ class Ledger:
 
     def find(self, key: str) -> Verdict | None:
         """The answer to a request, if it has one that counts; one that failed on the way ("error") may be asked again."""
-        row = self._base.execute(f"{_VERDICT} WHERE a.key = ? AND a.outcome != 'error'", (key,)).fetchone()
+        row = next(self._rows(f"SELECT {_VERDICT} {_COUNTING} AND a.key = ?", key), None)
         return _verdict(row) if row else None
 
     def intend(self, prompts: Mapping[str, Prompt], judge: str) -> None:
@@ -140,7 +138,7 @@ class Ledger:
 
     def verdicts(self) -> Iterator[Verdict]:
         """Every answer that counts, one at a time, by key."""
-        for row in self._base.execute(f"{_VERDICT} WHERE a.outcome != 'error' ORDER BY a.key"):
+        for row in self._rows(f"SELECT {_VERDICT} {_COUNTING} ORDER BY a.key"):
             yield _verdict(row)
 
     def begin_batch(self, judge: str, service: str, keys: Iterable[str], tokens: int, now: float) -> Batch:
@@ -161,47 +159,64 @@ class Ledger:
 
     def open_batches(self, judge: str, service: str) -> list[Batch]:
         """Batches of this judge at this service that are not closed, the oldest first."""
-        rows = self._base.execute(
+        rows = self._rows(
             "SELECT name, tokens, made_at, batch_id, status FROM batches"
             " WHERE judge = ? AND service = ? AND NOT closed ORDER BY made_at",
-            (judge, service),
-        ).fetchall()
-        return [Batch(name, tokens, made, self._keys(name), *rest) for name, tokens, made, *rest in rows]
+            judge,
+            service,
+        )
+        return [Batch(name, tokens, made, self._keys(name), *rest) for name, tokens, made, *rest in list(rows)]
 
     def under_way(self) -> list[dict[str, Any]]:
         """Every batch that is not closed: at which service, what it calls it, how it stood when last looked at, requests, age."""
-        rows = self._base.execute(
+        rows = self._rows(
             "SELECT service, batch_id, status, (SELECT count(*) FROM batch_lines WHERE batch = name), made_at"
             " FROM batches WHERE NOT closed ORDER BY made_at"
         )
         return [
-            {"service": service, "id": id, "status": status, "requests": requests, "hours": round((time.time() - made) / 3600, 1)}
+            {"service": service, "id": id, "status": status, "requests": requests, "hours": _hours_since(made)}
             for service, id, status, requests, made in rows
         ]
 
     def _keys(self, batch: str) -> frozenset[str]:
-        return frozenset(key for (key,) in self._base.execute("SELECT key FROM batch_lines WHERE batch = ?", (batch,)))
+        return frozenset(key for (key,) in self._rows("SELECT key FROM batch_lines WHERE batch = ?", batch))
 
     def used(self) -> list[tuple[str, bool, int, int]]:
         """Tokens in and out so far, for each judge, and whether in batches."""
-        return self._base.execute(
+        found = self._rows(
             "SELECT judge, EXISTS (SELECT 1 FROM batch_lines b WHERE b.key = a.key) AS batched,"
             " sum(tokens_in), sum(tokens_out) FROM answers a JOIN requests USING (key) GROUP BY 1, 2"
-        ).fetchall()
+        )
+        return [(judge, batched, tokens_in, tokens_out) for judge, batched, tokens_in, tokens_out in found]
 
-    def export(self, path: str | Path) -> int:
-        """Write every answer as a line that the judge `replay` reads; return how many."""
-        return write_jsonl(path, self.verdicts())
+    def export(self, path: str | Path, bare: bool = False) -> int:
+        """Write every answer as a line that the judge `replay` reads, with its model, prompt and day; return how many.
+
+        `bare` leaves out what may tell of the clip: its id, and the reason, which may quote the transcript.
+        """
+        found = self._rows(
+            f"SELECT {_VERDICT}, a.model, r.prompt_id, date(a.answered_at, 'unixepoch') {_COUNTING} ORDER BY a.key"
+        )
+        left_out = {"id", "reason"} if bare else set()
+        rows = (to_row(_verdict(row[:8])) | dict(zip(("model", "prompt_id", "date"), row[8:], strict=True)) for row in found)
+        return write_jsonl(path, ({name: value for name, value in row.items() if name not in left_out} for row in rows))
 
     def totals(self) -> dict[str, float]:
         """Requests, answers that count, errors, tokens and seconds so far."""
-        requests = self._base.execute("SELECT count(*) FROM requests").fetchone()[0]
-        answers, errors, *used = self._base.execute(
+        [(requests,)] = self._rows("SELECT count(*) FROM requests")
+        [(answers, errors, *used)] = self._rows(
             "SELECT total(outcome != 'error'), total(outcome = 'error'), total(tokens_in), total(tokens_out), total(seconds)"
             " FROM answers"
-        ).fetchone()
+        )
         whole = (requests, int(answers), int(errors), int(used[0]), int(used[1]))
         return dict(zip(("requests", "answers", "errors", "tokens_in", "tokens_out"), whole, strict=True), seconds=used[2])
+
+    def _rows(self, query: str, *values: str) -> Iterator[tuple[Any, ...]]:
+        """What a query finds, one at a time; the disk may hold something else than was written."""
+        try:
+            yield from self._base.execute(query, values)
+        except sqlite3.Error as error:
+            raise _explain(self.path, error) from None
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -225,6 +240,11 @@ class Ledger:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def _hours_since(then: float) -> float:
+    """How long ago that was; not in the future, even if the clock was put back."""
+    return round(max(0.0, time.time() - then) / 3600, 1)
 
 
 def _verdict(row: tuple[Any, ...]) -> Verdict:

@@ -1,6 +1,6 @@
 """Training and predicting one part of a run: from its manifest to a model folder, and on to predictions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,7 +17,7 @@ from emojudge.progress import say
 from emojudge.runs import Part
 from emojudge.storage import digest, write_jsonl
 from emojudge.training import Examples, train
-from emojudge.types import Utterance
+from emojudge.types import Prediction, Utterance
 
 
 def modalities(system: str) -> tuple[str, ...]:
@@ -78,11 +78,15 @@ def train_part(part: Part, task: str, system: str, names: Sequence[str], feature
 def predict_part(part: Part, task: str, system: str, features: Features) -> None:
     """Predict every utterance of `part` outside its training split."""
     rows = [u for u in part.manifest() if u.split != "train"]
+    write_jsonl(part.predictions(task, system), predict_clips(part, task, system, features, rows))
+
+
+def predict_clips(part: Part, task: str, system: str, features: Features, rows: Sequence[Utterance]) -> Iterator[Prediction]:
+    """What a trained model of `part` says of `rows`; those that cannot be read are left out."""
     card = read_card(part.model(task, system))
     encoders, sources = _open(card.modalities, features, rows, Normaliser(**card.normaliser))
     model = load(part.model(task, system), encoders)
-    ids = [u.id for u in _there(rows, sources)]
-    write_jsonl(part.predictions(task, system), predict(model, sources, ids, system))
+    return predict(model, sources, [u.id for u in _there(rows, sources)], system)
 
 
 def _open(

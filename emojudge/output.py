@@ -45,16 +45,18 @@ def show_mappings(content: dict[str, dict[str, Any]], as_json: bool) -> None:
             show_mapping(title, mapping)
 
 
-def show_data(utterances: Iterable[Any], config: Any, as_json: bool) -> None:
-    """Table 1 of a corpus."""
+def show_data(work: Any, utterances: Iterable[Any], as_json: bool) -> None:
+    """Table 1 of a corpus, and how far its raters agree."""
+    from emojudge.agreement import rows
     from emojudge.display import show_tables
-    from emojudge.tables import data_table
+    from emojudge.tables import agreement_table, data_table
 
-    table = data_table(list(utterances), config)
+    people, config = list(utterances), work.config
+    table, agreed = data_table(people, config, work.files), rows(people, config.data.labels)
     if as_json:
-        print_json([dict(zip(table.headers, row, strict=True)) for row in table.rows])
+        print_json({"rows": [dict(zip(table.headers, row, strict=True)) for row in table.rows], "agreement": agreed})
     else:
-        show_tables([table])
+        show_tables([table, *([agreement_table(agreed)] if agreed else [])])
 
 
 def show_plan(source: Path, changes: list[str] | None, as_json: bool) -> None:

@@ -6,18 +6,27 @@ A change is a name with a number, as "speed:0.9"; "+" chains several, as "trim+n
     tempo:0.9     spoken slower or faster, pitch kept
     pitch:2       semitones up or down, formants with it, duration kept
     gain:-6       dB louder or softer, not clipped
+    tilt:-6       dB per octave around 1 kHz, the mean power kept: duller (< 0) or sharper
     noise:20      white noise, so many dB below the clip's mean power
+    babble:20     other people talking at once, so many dB below the clip's mean power; needs their voices
     reverb:0.3    a room whose echo falls by 60 dB in so many seconds
     clip:0.1      cut at this share of the highest peak
+    overload:0.02 cut so that this share of the samples is at the limit
     telephone     300 to 3400 Hz at 8 kHz, 8-bit µ-law
+    mulaw, gsm    coded at 8 kHz by ITU-T G.711 (64 kbit/s) or GSM 06.10 (13 kbit/s)
+    opus:0.96     coded and decoded by libsndfile; 0 is the least it can compress and 1 the most
+    vorbis:0.9    the same (at 0.9 about 24 kbit/s for speech, opus:0.96 about 12)
+    mp3:0.9       the same (about 11 kbit/s)
     trim:35       without what comes before the first and after the last 20 ms within so many dB of the loudest
 
-Each is a function of the samples alone, float32 at 16 kHz: noise is drawn from their own digest, so that a clip's
-copy is the same on every machine and in every run.
+Each is a function of the samples alone (`babble`: and of the voices), float32 at 16 kHz: noise is drawn from their
+own digest, so that a clip's copy is the same on every machine and in every run. Mean power is over the whole clip,
+pauses too, so that a clip of many pauses has more noise under its words than `noise` says.
 """
 
+import io
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -31,8 +40,8 @@ _SEARCH = 160
 """Samples (10 ms) by which such a piece may slip to fit the one before it."""
 
 
-def apply(change: str, samples: np.ndarray) -> np.ndarray:
-    """`samples` (float32, 16 kHz) after the change of that name; "" changes nothing.
+def apply(change: str, samples: np.ndarray, voices: Sequence[np.ndarray] = ()) -> np.ndarray:
+    """`samples` (float32, 16 kHz) after the change of that name; "" changes nothing. `voices` are for babble.
 
     >>> apply("trim+speed:2", np.ones(16000, np.float32)).shape
     (8000,)
@@ -41,11 +50,12 @@ def apply(change: str, samples: np.ndarray) -> np.ndarray:
         ConfigError: there is no such change, or its number is missing or out of bounds.
     """
     for function, number in parse(change):
-        samples = function(samples, number).astype(np.float32, copy=False)
+        changed = babble(samples, number, voices) if function is babble else function(samples, number)
+        samples = changed.astype(np.float32, copy=False)
     return samples
 
 
-def parse(change: str) -> list[tuple[Callable[[np.ndarray, float], np.ndarray], float]]:
+def parse(change: str) -> list[tuple[Callable[..., np.ndarray], float]]:
     """The functions that `change` names, each with its number.
 
     Raises:
@@ -111,10 +121,42 @@ def gain(samples: np.ndarray, decibels: float) -> np.ndarray:
     return samples * 10 ** (decibels / 20)
 
 
+def tilt(samples: np.ndarray, decibels: float) -> np.ndarray:
+    """Change the spectrum by `decibels` per octave around 1 kHz, from 50 Hz on, at the same mean power."""
+    spectrum = np.fft.rfft(samples.astype(np.float64))
+    octaves = np.log2(np.maximum(np.fft.rfftfreq(len(samples), 1 / SAMPLE_RATE), 50) / 1000)
+    tilted = np.fft.irfft(spectrum * 10 ** (decibels * octaves / 20), len(samples))
+    return tilted * (_level(samples) / (_level(tilted) or 1.0))
+
+
 def noise(samples: np.ndarray, ratio: float) -> np.ndarray:
     """Add white noise `ratio` dB below the mean power."""
-    level = np.sqrt(np.square(samples, dtype=np.float64).mean()) * 10 ** (-ratio / 20)
-    return samples + level * _random(samples).standard_normal(len(samples))
+    return _under(samples, _random(samples).standard_normal(len(samples)), ratio)
+
+
+def babble(samples: np.ndarray, ratio: float, voices: Sequence[np.ndarray]) -> np.ndarray:
+    """Add `voices`, each as loud as the others, looped and begun anywhere, together `ratio` dB below the mean power.
+
+    Raises:
+        ConfigError: there are no voices.
+    """
+    if not voices:
+        raise ConfigError('"babble" needs the voices of other clips, which only `emojudge battery` gives it.')
+    random, together = _random(samples), np.zeros(len(samples))
+    for voice in voices:
+        looped = np.resize(np.roll(voice, int(random.integers(len(voice)))), len(samples))
+        together += looped / (_level(looped) or 1.0)
+    return _under(samples, together, ratio)
+
+
+def _level(samples: np.ndarray) -> float:
+    """Root of the mean power."""
+    return float(np.sqrt(np.square(samples, dtype=np.float64).mean()))
+
+
+def _under(samples: np.ndarray, other: np.ndarray, ratio: float) -> np.ndarray:
+    """`other` added `ratio` dB below the mean power."""
+    return samples + other * (_level(samples) * 10 ** (-ratio / 20) / (_level(other) or 1.0))
 
 
 def reverb(samples: np.ndarray, seconds: float) -> np.ndarray:
@@ -133,6 +175,12 @@ def clip(samples: np.ndarray, share: float) -> np.ndarray:
     return samples.clip(-top, top)
 
 
+def overload(samples: np.ndarray, share: float) -> np.ndarray:
+    """Cut so low that `share` of the samples is at the limit, as a recorder set too high does."""
+    top = np.quantile(np.abs(samples), 1 - share)
+    return samples.clip(-top, top)
+
+
 def telephone(samples: np.ndarray, _: float) -> np.ndarray:
     """A land line: 300 to 3400 Hz, 8 kHz, µ-law in 8 bits (ITU-T G.711)."""
     import soxr
@@ -143,6 +191,45 @@ def telephone(samples: np.ndarray, _: float) -> np.ndarray:
     pressed = np.sign(narrow) * np.log1p(255 * np.abs(narrow) / level) / np.log(256)
     heard = np.round(pressed * 127) / 127
     return soxr.resample(np.sign(heard) * np.expm1(np.abs(heard) * np.log(256)) / 255 * level, 8000, SAMPLE_RATE)[: len(samples)]
+
+
+def mulaw(samples: np.ndarray, _: float) -> np.ndarray:
+    """Through 8-bit µ-law at 8 kHz."""
+    return _coded(samples, "WAV", "ULAW", 8000)
+
+
+def gsm(samples: np.ndarray, _: float) -> np.ndarray:
+    """Through a mobile phone's first codec, 13 kbit/s at 8 kHz."""
+    return _coded(samples, "WAV", "GSM610", 8000)
+
+
+def opus(samples: np.ndarray, compression: float) -> np.ndarray:
+    """Through Opus, the codec of calls over the internet."""
+    return _coded(samples, "OGG", "OPUS", SAMPLE_RATE, compression_level=compression)
+
+
+def vorbis(samples: np.ndarray, compression: float) -> np.ndarray:
+    """Through Ogg Vorbis."""
+    return _coded(samples, "OGG", "VORBIS", SAMPLE_RATE, compression_level=compression)
+
+
+def mp3(samples: np.ndarray, compression: float) -> np.ndarray:
+    """Through MPEG Layer III."""
+    return _coded(samples, "MP3", "MPEG_LAYER_III", SAMPLE_RATE, compression_level=compression)
+
+
+def _coded(samples: np.ndarray, container: str, codec: str, rate: int, **options: float) -> np.ndarray:
+    """Coded and decoded in memory, at full scale so that a clip's level does not matter; the length is kept."""
+    import soundfile
+    import soxr
+
+    top = np.abs(samples).max() or 1.0
+    file = io.BytesIO()
+    slower = soxr.resample((samples / top * 0.9).astype(np.float32), SAMPLE_RATE, rate)
+    soundfile.write(file, slower, rate, format=container, subtype=codec, **options)
+    file.seek(0)
+    heard = soxr.resample(soundfile.read(file, dtype="float32")[0], rate, SAMPLE_RATE)
+    return np.pad(heard, (0, max(0, len(samples) - len(heard))))[: len(samples)] * (top / 0.9)
 
 
 def trim(samples: np.ndarray, decibels: float) -> np.ndarray:
@@ -157,16 +244,24 @@ def _random(samples: np.ndarray) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(samples.tobytes()))
 
 
-CHANGES: Mapping[str, tuple[Callable[[np.ndarray, float], np.ndarray], float, float, float]] = MappingProxyType(
+CHANGES: Mapping[str, tuple[Callable[..., np.ndarray], float, float, float]] = MappingProxyType(
     {
         "speed": (speed, 0.25, 4.0, np.nan),
         "tempo": (tempo, 0.25, 4.0, np.nan),
         "pitch": (pitch, -24.0, 24.0, np.nan),
         "gain": (gain, -80.0, 40.0, np.nan),
+        "tilt": (tilt, -24.0, 24.0, np.nan),
         "noise": (noise, -20.0, 100.0, np.nan),
+        "babble": (babble, -20.0, 100.0, np.nan),
         "reverb": (reverb, 0.01, 10.0, np.nan),
         "clip": (clip, 0.001, 1.0, np.nan),
+        "overload": (overload, 0.0001, 0.5, np.nan),
         "telephone": (telephone, 0.0, 0.0, 0.0),
+        "mulaw": (mulaw, 0.0, 0.0, 0.0),
+        "gsm": (gsm, 0.0, 0.0, 0.0),
+        "opus": (opus, 0.0, 1.0, np.nan),
+        "vorbis": (vorbis, 0.0, 1.0, np.nan),
+        "mp3": (mp3, 0.0, 1.0, np.nan),
         "trim": (trim, 1.0, 120.0, 35.0),
     }
 )

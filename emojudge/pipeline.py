@@ -1,29 +1,27 @@
 """A trained run as one object: `EmoJudge.load("runs/demo").predict("clip.wav")`, and so for clips, recordings and streams."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from emojudge import audio, cues, judging, live, offline, streams, transcripts, turns
+from emojudge import audio, cues, judging, live, streams, transcripts, turns
 from emojudge.activity import Segmenter, Stretch, stretches
 from emojudge.calibrated import weigh
 from emojudge.config import load_config
 from emojudge.errors import ModelError
 from emojudge.experiment import Experiment
 from emojudge.explanation import Explanation
-from emojudge.hearing import Models, Sound, batches
+from emojudge.hearing import Models, Sound, batches, worded
 from emojudge.refine import refine
 from emojudge.runs import RunFolder
 from emojudge.settings import Config
 from emojudge.storage import read_json
+from emojudge.streams import Recording
 from emojudge.timeline import Segment, Timeline, settle
-from emojudge.types import Cues, Prediction, Utterance, Verdict
-
-Recording = str | Path | np.ndarray | Mapping[str, Any]
-"""A path, samples, or samples with their rate: {"raw": array, "sampling_rate": 44100}."""
+from emojudge.types import Cues, Prediction, Transcript, Utterance, Verdict, Word
 
 
 class EmoJudge:
@@ -32,6 +30,7 @@ class EmoJudge:
     def __init__(self, config: Config, run: RunFolder | None = None) -> None:
         self.config, self.run = config, run
         self._judge: Any = None
+        self._transcriber: transcripts.Transcriber | None = None
         if run is not None:
             self._open(run)
 
@@ -116,14 +115,11 @@ class EmoJudge:
         several = list(recordings) if _several(recordings) else [recordings]
         texts = [text] * len(several) if text is None or isinstance(text, str) else list(text)
         found: list[Prediction] = []
-        for batch in batches(self._sound(str(i), *pair, rate) for i, pair in enumerate(zip(several, texts, strict=True))):
-            predictions = self._models.predict(batch, [task])[task][self._models.last]
+        sounds = (Sound(str(i), streams.load(one, rate), said) for i, (one, said) in enumerate(zip(several, texts, strict=True)))
+        for batch in batches(sounds):
+            predictions = self._models.predict(worded(batch, self._hear(batch)), [task])[task][self._models.last]
             found += [predictions[sound.id] for sound in batch]
         return found
-
-    def _sound(self, id: str, recording: Recording, text: str | None, rate: int) -> Sound:
-        samples = load_samples(recording, rate)
-        return Sound(id, samples, self._heard(samples)[0] if text is None else text)
 
     @property
     def _run(self) -> RunFolder:
@@ -136,16 +132,20 @@ class EmoJudge:
         _ = self._run
         return self.models
 
-    def _heard(self, samples: np.ndarray, start: float = 0.0) -> tuple[str | None, list[dict[str, Any]]]:
-        """What is said, if the run reads text, and its words with their times where the transcriber gives them."""
-        if "text" not in self.config.modalities:
-            return None, []
-        heard: Any = transcripts.transcribe(samples, offline.whisper_base())
-        words = [
-            {"word": w.word, "start": round(start + w.start, 3), "end": round(start + w.end, 3), "confidence": w.confidence}
-            for w in getattr(heard, "words", ())
-        ]
-        return getattr(heard, "text", heard), words
+    def _hear(self, batch: Sequence[Sound]) -> dict[str, Transcript]:
+        """What is said in sounds without words, if the run reads text; heard as the run was, or by Whisper base."""
+        silent = [s for s in batch if s.text is None and "text" in self.config.modalities]
+        if not silent:
+            return {}
+        if self._transcriber is None:
+            settings = self.config.transcripts
+            named = settings.transcribe if settings.transcribe != "none" else "whisper:offline"
+            self._transcriber = transcripts.open_transcriber(settings.model_copy(update={"transcribe": named}))
+        return dict(zip([s.id for s in silent], self._transcriber.transcribe([s.samples for s in silent]), strict=True))
+
+    def _timed(self, heard: Transcript | None) -> Sequence[Word]:
+        """The words only where the run's own rates are by their times."""
+        return heard.words if heard and heard.confidence and self.config.transcripts.transcribe != "none" else ()
 
     def explain(self, clip: Recording, text: str | None = None) -> Explanation:
         """Explain one clip, stage by stage. Without `text` it is transcribed, if the run reads text.
@@ -155,13 +155,15 @@ class EmoJudge:
         """
         models = self._models
         told = Explanation(str(clip) if isinstance(clip, str | Path) else "clip", text, notice=self.notice)
+        words: Sequence[Word] = ()
         with told.timed("reading"):
-            samples = load_samples(clip)
+            samples = streams.load(clip)
         if text is None and "text" in self.config.modalities:
             with told.timed("transcript"):
-                told.text, _ = self._heard(samples)
+                heard = self._hear([Sound(told.id, samples)])[told.id]
+                told.text, words = heard.text, self._timed(heard)
         with told.timed("cues"):
-            told.cues = self._cues(told.id, samples, told.text)
+            told.cues = self._cues(told.id, samples, told.text, words)
         sound = Sound(told.id, samples, told.text)
         for task, found in models.predict([sound], timed=told.timed).items():
             told.predictions[task] = {system: own[sound.id] for system, own in found.items() if own}
@@ -171,8 +173,8 @@ class EmoJudge:
                 [(shown["judge"], told.verdict)] = self._ask([sound], {sound.id: told.cues}, [shown[models.last]])
         return told
 
-    def _cues(self, id: str, samples: np.ndarray, text: str | None) -> Cues:
-        measured = cues.measure(id, samples, text, self.config.cues)
+    def _cues(self, id: str, samples: np.ndarray, text: str | None, words: Sequence[Word] = ()) -> Cues:
+        measured = cues.measure(id, samples, text, self.config.cues, words)
         return self.quantiles.describe(measured, None) if self.quantiles else measured
 
     def _ask(
@@ -218,7 +220,7 @@ class EmoJudge:
         name = Path(path).name if path else "recording"
         told = Timeline(name, 0.0, [], models.errors, self.notice, None if name == streams.SPOOLED else path)
         found = None if speakers == "off" else turns.open_turns(settings.turns, path, speakers)
-        blocks = streams.blocks(path, settings.max_seconds) if path else iter([load_samples(recording, sampling_rate)])
+        blocks = streams.blocks(path, settings.max_seconds) if path else iter([streams.load(recording, sampling_rate)])
         cutter = Segmenter(settings)
         for batch in batches(_sounds(stretches(blocks, cutter), told.name)):
             told.segments += self.segments(batch, judge)
@@ -233,13 +235,13 @@ class EmoJudge:
 
     def segments(self, batch: Sequence[Sound], judge: bool = False) -> list[Segment]:
         """Stretches of one recording, each by itself."""
-        heard = {s.id: self._heard(s.samples, s.start) for s in batch}
-        batch = [replace(s, text=heard[s.id][0]) for s in batch]
+        heard = self._hear(batch)
+        batch = worded(batch, heard)
         found = self._models.predict(batch)
         alone = {task: own[self._models.last] for task, own in found.items()}
         verdicts: dict[str, Verdict] = {}
         if judge and "emotions" in alone:
-            voices = {s.id: self._cues(s.id, s.samples, s.text) for s in batch}
+            voices = {s.id: self._cues(s.id, s.samples, s.text, self._timed(heard.get(s.id))) for s in batch}
             asked = self._ask(batch, voices, [alone["emotions"][s.id] for s in batch])
             alone["emotions"] = {prediction.id: prediction for prediction, _ in asked}
             verdicts = {verdict.id: verdict for _, verdict in asked}
@@ -247,7 +249,8 @@ class EmoJudge:
             Segment(
                 s.start,
                 s.start + s.seconds,
-                *heard[s.id],
+                s.text,
+                _words(heard.get(s.id), s.start),
                 alone={task: own[s.id].scores for task, own in alone.items()},
                 verdict=_told(verdicts[s.id], alone["emotions"][s.id].note) if s.id in verdicts else {},
             )
@@ -270,26 +273,20 @@ class EmoJudge:
         yield from live.listen(self, chunks, sampling_rate)
 
 
-def load_samples(recording: Recording, rate: int = audio.SAMPLE_RATE) -> np.ndarray:
-    """One clip's samples, float32 (samples,) at 16 kHz.
-
-    Raises:
-        AudioError: it cannot be used.
-    """
-    if isinstance(recording, str | Path):
-        return streams.whole(recording)
-    if isinstance(recording, Mapping):
-        rate = recording.get("sampling_rate", rate)
-        recording = recording["raw"] if "raw" in recording else recording["array"]
-    return streams.of_array(np.asarray(recording), rate, "the array")
-
-
 def _several(recordings: Any) -> bool:
     return not isinstance(recordings, str | Path | np.ndarray | Mapping)
 
 
 def _sounds(found: Iterable[Stretch], name: str) -> Iterator[Sound]:
     return (Sound(f"{name} {one.start:.3f}", one.samples, start=one.start) for one in found)
+
+
+def _words(heard: Transcript | None, start: float) -> list[dict[str, Any]]:
+    """Words with their times in the recording."""
+    return [
+        {**asdict(word), "start": round(start + word.start, 3), "end": round(start + word.end, 3)}
+        for word in (heard.words if heard else ())
+    ]
 
 
 def _told(verdict: Verdict, note: str) -> dict[str, Any]:

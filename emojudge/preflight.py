@@ -11,14 +11,16 @@ from emojudge.settings import Config
 
 
 def check_names(config: Config) -> None:
-    """Encoders and published figures, which are otherwise first looked up by the stage that needs them.
+    """Encoders, the transcriber and published figures, which are otherwise first looked up by the stage that needs them.
 
     Raises:
-        UnknownName: there is no such encoder.
+        UnknownName: there is no such encoder or transcriber.
         ConfigError: there are no such published figures.
     """
     for modality in config.modalities:
         resolve("encoders", getattr(config, modality).encoder)
+    if config.transcripts.transcribe != "none":
+        resolve("transcribers", config.transcripts.transcribe)
     for task in config.tasks:
         tables.published(config, task, "test")
 

@@ -5,6 +5,7 @@
     runs/demo/
       run.json                       resolved config, versions, machine, digests, what each stage was made from
       manifest.jsonl  cues.jsonl     every utterance; its voice measured
+      transcripts.jsonl              what a transcriber heard, where `transcripts.transcribe` names one
       quantiles.json                 what counts as loud, high or fast, from the training split
       skipped.jsonl                  what could not be read, and why
       ledger.sqlite                  what the judge was asked and answered
@@ -29,7 +30,7 @@ from emojudge.errors import DataError
 from emojudge.progress import say
 from emojudge.settings import Config
 from emojudge.storage import read_json, read_jsonl, write_jsonl
-from emojudge.types import Prediction, Utterance
+from emojudge.types import Prediction, Transcript, Utterance, transcript
 
 SYSTEMS = ("audio", "text", "early", "fusion", "ensemble", "judge", "threshold", "calibrated")
 """Every source of predictions, in the order of the stages; the last two are the judge by the policy that was not chosen."""
@@ -119,10 +120,16 @@ class RunFolder:
         """The manifest, or a fold's own."""
         return self.root / f"fold-{fold}" / "manifest.jsonl" if fold else self.root / "manifest.jsonl"
 
+    def transcripts(self) -> dict[str, Transcript]:
+        """What a transcriber heard, by utterance id; empty where none is named."""
+        path = self.file("transcripts.jsonl")
+        named = self.config.transcripts.transcribe != "none" and path.exists()
+        return {row["id"]: transcript(row) for row in read_jsonl(path, dict)} if named else {}
+
     def skipped(self) -> dict[str, str]:
         """Utterances that could not be used, and why."""
         path = self.file("skipped.jsonl")
-        return {row["id"]: row["reason"] for row in read_jsonl(path, dict)} if path.exists() else {}
+        return {row["id"]: row["reason"] for row in read_jsonl(path, dict[str, str])} if path.exists() else {}
 
     def skip(self, reasons: Mapping[str, str]) -> None:
         """Add what could not be used to skipped.jsonl; the rest goes on."""

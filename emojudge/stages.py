@@ -66,6 +66,15 @@ class Stages:
         write_json(self.run.file("run.json"), self.about)
 
 
+def stamp(path: str | None) -> tuple[int, int] | None:
+    """Size and time of a recording: a changed file redoes what depends on it."""
+    try:
+        about = Path(path).stat() if path else None
+    except OSError:
+        return None
+    return (about.st_size, about.st_mtime_ns) if about else None
+
+
 def versions() -> dict[str, str]:
     """Installed versions of the packages that can change a result."""
     found = {"emojudge": __version__}

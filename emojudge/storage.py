@@ -10,7 +10,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -100,8 +100,8 @@ def write_jsonl(path: str | Path, rows: Iterable[Any]) -> int:
     return count
 
 
-def read_jsonl(path: str | Path, kind: type[T]) -> Iterator[T]:
-    """Read one instance of the dataclass `kind` a line, as it goes.
+def read_jsonl(path: str | Path, kind: Callable[..., T]) -> Iterator[T]:
+    """Read one `kind` a line, as it goes: a dataclass, or whatever takes a line's fields as keywords.
 
     Raises:
         DataError: the file is missing, or a line is no object with the fields of `kind`; the line is named.
@@ -125,11 +125,21 @@ def to_row(item: Any) -> dict[str, Any]:
     >>> from emojudge.types import Prediction
     >>> to_row(Prediction("a", "audio", {"Sad": 1.0}))
     {'id': 'a', 'source': 'audio', 'scores': {'Sad': 1.0}}
+
+    Dataclasses in a tuple of its own become mappings too. It is no `asdict`, which copies all it meets: rows are many.
+
+    >>> from dataclasses import make_dataclass
+    >>> to_row(make_dataclass("Line", ["words"])((make_dataclass("Word", ["word"])("No."),)))
+    {'words': [{'word': 'No.'}]}
     """
     if isinstance(item, Mapping):
         return dict(item)
-    keep = {f.name for f in fields(item) if getattr(item, f.name) not in (None, "", {})}
-    return {name: value for name, value in asdict(item).items() if name in keep}
+    found = {f.name: getattr(item, f.name) for f in fields(item)}
+    return {name: _plain(value) for name, value in found.items() if value not in (None, "", {})}
+
+
+def _plain(value: Any) -> Any:
+    return [to_row(one) if is_dataclass(one) else one for one in value] if isinstance(value, tuple) else value
 
 
 def digest(content: Any) -> str:
@@ -140,6 +150,14 @@ def digest(content: Any) -> str:
     """
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def digest_rows(rows: Iterable[Any]) -> str:
+    """SHA-256 over the digests of `rows`, one row in memory at a time."""
+    whole = hashlib.sha256()
+    for row in rows:
+        whole.update(bytes.fromhex(digest(row)))
+    return whole.hexdigest()
 
 
 def file_digest(path: str | Path) -> str:

@@ -4,10 +4,10 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -21,6 +21,9 @@ SUFFIXES = {
 }
 """What is taken for a recording in a folder; a file that is named is read whatever it is called."""
 
+
+Recording = str | Path | np.ndarray | Mapping[str, Any]
+"""A path, samples, or samples with their rate: {"raw": array, "sampling_rate": 44100}."""
 
 SPOOLED = "standard input"
 """What a recording without a name is called."""
@@ -84,6 +87,20 @@ def of_array(samples: np.ndarray, rate: int, name: str) -> np.ndarray:
     mono = (found.mean(axis=1) if found.ndim == 2 else found).astype(np.float32) / np.float32(scale)
     audio.check_finite(mono, name)
     return np.concatenate(list(audio.resampled([mono], rate)))
+
+
+def load(recording: Recording, rate: int = SAMPLE_RATE) -> np.ndarray:
+    """One clip's samples, float32 (samples,) at 16 kHz.
+
+    Raises:
+        AudioError: it cannot be used.
+    """
+    if isinstance(recording, str | Path):
+        return whole(recording)
+    if isinstance(recording, Mapping):
+        rate = recording.get("sampling_rate", rate)
+        recording = recording["raw"] if "raw" in recording else recording["array"]
+    return of_array(np.asarray(recording), rate, "the array")
 
 
 def find(paths: Iterable[str | Path]) -> list[Path]:

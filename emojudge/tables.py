@@ -1,17 +1,20 @@
 """Tables in the shape of the paper's Tables 1 and 2, as plain data: the report, Markdown and the terminal all print them."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import product
 from typing import Any
 
+from emojudge.checks import look
 from emojudge.errors import ConfigError
 from emojudge.evaluation import PAIRS, Row, find
-from emojudge.manifest import table1
+from emojudge.inspection import Recording
 from emojudge.runs import JUDGED, SYSTEMS, RunFolder
 from emojudge.settings import Config
+from emojudge.splits import draw_digest
+from emojudge.statistics import table1
 from emojudge.storage import read_jsonl
 from emojudge.types import ATTRIBUTES, Utterance
 
@@ -24,6 +27,26 @@ SHORT = {"audio": "Audio", "text": "Text", "early": "Early fusion", "fusion": "F
     "calibrated": "Judged, calibrated",
 }
 """What a reader should know the systems as."""
+
+HUMAN = "One rater, by the others"
+"""How a table calls the human ceiling (`emojudge.agreement`)."""
+
+AGREEMENT = {
+    "raters": "Raters a clip",
+    "unanimous": "Clips on which all agree",
+    "entropy": "Entropy of the votes (bits)",
+    "sd": "Standard deviation among raters",
+    "alpha": "Krippendorff's alpha",
+    "macro_f1": f"{HUMAN}: macro-F1",
+    "uar": f"{HUMAN}: UAR",
+    "accuracy": f"{HUMAN}: accuracy",
+    "ccc": f"{HUMAN}: CCC",
+    "macro_f1_to_label": "One rater, by the corpus's label: macro-F1",
+    "uar_to_label": "One rater, by the corpus's label: UAR",
+    "accuracy_to_label": "One rater, by the corpus's label: accuracy",
+    "ccc_to_label": "One rater, by the corpus's value: CCC",
+}
+"""Measures of agreement, in the order of the table."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +184,8 @@ def _fill(title: str, columns: Sequence[Column], rows: Sequence[Row], config: Co
         [system_name(config, system), *(number(find(rows, system, c.metric, where, c.name), c.interval) for c in columns)]
         for system in systems(rows, *where)
     ]
+    human = [number(find(rows, "human", c.metric, where, c.name)) for c in columns]
+    ours += [[HUMAN, *human]] if any(cell != "–" for cell in human) else []
     known = [row for row in published(config, *where) if any(c.key in row["scores"] for c in columns)]
     theirs = [
         [row["system"], *(f"{row['scores'][c.key]:.3f}" if c.key in row["scores"] else "–" for c in columns)] for row in known
@@ -213,12 +238,31 @@ def judge_table(config: Config, rows: Sequence[Row]) -> Table:
     return Table("The judge", headers, lines, "Helped: wrong → right. Harmed: right → wrong. Moved: wrong → another wrong.")
 
 
-def data_table(people: Sequence[Utterance], config: Config) -> Table:
+def data_table(people: Sequence[Utterance], config: Config, heard: Mapping[str, Recording] | None = None) -> Table:
     """The paper's Table 1: share of each label in each split; clips, speakers and hours below. With folds, the whole."""
     form = {"share": "{:.2%}", "count": "{:,.0f}", "hours": "{:.2f}"}
     if config.data.folds:
         people = [replace(u, split="all") for u in people]
-    rows = [row for row in table1(people, config.data.labels, hours=True) if any(row.values.values())]
+    heard = look(people) if heard is None else heard
+    rows = [row for row in table1(people, config.data.labels, heard) if any(row.values.values())]
     headers = ["Label", *(rows[0].values if rows else ())]
     lines = [[row.name, *(form[row.unit].format(value) for value in row.values.values())] for row in rows]
-    return Table(f"The data ({config.data.corpus})", headers, lines, "Shares are of the clips that have a label.")
+    notes = ["Shares are of the clips that have a label."] if any(row.unit == "share" for row in rows) else []
+    if config.data.dev2:
+        notes.append(f"dev+dev2 is dev before the draw; the digest of dev2's ids is {draw_digest(people, 'dev2')[:16]}.")
+    return Table(f"The data ({config.data.corpus})", headers, lines, " ".join(notes))
+
+
+def agreement_table(rows: Sequence[Row]) -> Table:
+    """How far raters agree (`emojudge.agreement.rows`): a line a measure, a column for emotions and each attribute."""
+    columns = list(dict.fromkeys((row["task"], row["class"]) for row in rows))
+    known = {(row["metric"], row["task"], row["class"]): row["value"] for row in rows}
+    lines = []
+    for metric, name in AGREEMENT.items():
+        values = [known.get((metric, *column)) for column in columns]
+        if any((metric, *column) in known for column in columns):
+            lines.append([name, *("–" if value is None else f"{value:.3f}" for value in values)])
+    missing = any(row["metric"] == "alpha" and row["value"] is None for row in rows)
+    notes = [f"Of {max(row['n'] for row in rows):,} clips that several raters judged."]
+    notes += ["Alpha needs: pip install 'emojudge[agreement]'."] if missing else []
+    return Table("How far raters agree", ["Measure", *(name or "emotion" for _, name in columns)], lines, " ".join(notes))

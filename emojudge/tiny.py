@@ -16,7 +16,7 @@ from emojudge.devserver import DevServer
 from emojudge.experiment import Experiment
 from emojudge.miniature import miniature
 from emojudge.offline import kept
-from emojudge.settings import AudioSettings, Config, DataSettings, TextSettings
+from emojudge.settings import AudioSettings, Config, DataSettings, TextSettings, TranscriptSettings
 from emojudge.types import EMOTIONS
 
 NOTICE = (
@@ -74,6 +74,7 @@ def shrink(config: Config) -> Config:
             "name": f"{config.name} (tiny)",
             "notice": NOTICE,
             "data": _data(config.data),
+            "transcripts": _transcripts(config.transcripts),
             "audio": _model(config.audio),
             "text": _model(config.text),
             "fusion": _capped(config.fusion, folds=2, steps=3),
@@ -96,6 +97,13 @@ def _data(data: DataSettings) -> DataSettings:
         small |= {"corpus": "msp_podcast", "root": miniature(), "audio_root": None, "folds": None}
         small |= {"labels": EMOTIONS, "label_map": {}, "splits": "official"}
     return data.model_copy(update=small)
+
+
+def _transcripts(settings: TranscriptSettings) -> TranscriptSettings:
+    """A tiny Whisper in place of any; a transcriber that is not ours stays."""
+    name = settings.transcribe.partition(":")[0]
+    named = _encoder("whisper:tiny") if name in ("whisper", "faster_whisper") else settings.transcribe
+    return settings.model_copy(update={"transcribe": named, "revision": None})
 
 
 def _model(settings: T) -> T:
@@ -126,5 +134,5 @@ def _encoder(spec: str) -> str:
         return spec
     build: Any = getattr(tiny_checkpoints, f"tiny_{known}")
     large = {"large": True} if name == "hf_speech" and "large" in argument else {}
-    folder = kept("-".join(["tiny", known, *large, "1"]), lambda folder: build(folder, **large))
+    folder = kept("-".join(["tiny", known, *large, "2"]), lambda folder: build(folder, **large))
     return f"{name}:{folder}"

@@ -1,10 +1,11 @@
 """Tiny checkpoints with random weights in the true format of the real ones, for trials and tests without downloads."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 SENTENCES = [
     "Kids are talking by the door.",
@@ -43,8 +44,16 @@ def tiny_wav2vec2(folder: str | Path, large: bool = False) -> Path:
 
 
 def tiny_whisper(folder: str | Path) -> Path:
-    """Whisper, encoder and decoder."""
-    from transformers import WhisperConfig, WhisperForConditionalGeneration
+    """Whisper, encoder and decoder, with a byte-level BPE tokenizer and the rules of a model of three languages."""
+    from transformers import GenerationConfig, PreTrainedTokenizerFast, WhisperConfig, WhisperForConditionalGeneration
+
+    tokenizer = _bytes([])
+    specials = ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|de|>", "<|pl|>"]
+    specials += ["<|translate|>", "<|transcribe|>", "<|nospeech|>", "<|notimestamps|>"]
+    tokenizer.add_special_tokens(specials)
+    ids = tokenizer.get_vocab()
+    names = {"eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
 
     sizes: dict[str, Any] = {
         "d_model": 32,
@@ -53,30 +62,27 @@ def tiny_whisper(folder: str | Path) -> Path:
         "encoder_attention_heads": 4,
         "decoder_attention_heads": 4,
     }
-    tokens: dict[str, Any] = {
-        "vocab_size": 100,
-        "pad_token_id": 0,
-        "bos_token_id": 1,
-        "eos_token_id": 2,
-        "decoder_start_token_id": 3,
-    }
+    tokens: dict[str, Any] = dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"), ids["<|endoftext|>"])
+    tokens |= {"decoder_start_token_id": ids["<|startoftranscript|>"], "vocab_size": len(ids)}
     config = WhisperConfig(
         **sizes, **tokens, encoder_ffn_dim=48, decoder_ffn_dim=48, suppress_tokens=None, begin_suppress_tokens=None
     )
-    return _save(WhisperForConditionalGeneration(config), folder)
+    model = WhisperForConditionalGeneration(config)
+    rules: dict[str, Any] = {"is_multilingual": True, "lang_to_id": {name: ids[name] for name in specials[2:5]}}
+    rules |= {"task_to_id": {name: ids[f"<|{name}|>"] for name in ("translate", "transcribe")}}
+    mute = [ids[name] for name in ids if not re.fullmatch("Ġ?[a-zA-Z]+", name)]  # letters alone, so that there are words
+    rules |= {"suppress_tokens": [id for id in mute if id != ids["<|endoftext|>"]]}
+    rules |= {"begin_suppress_tokens": [ids["<|endoftext|>"]]}
+    rules |= {"no_timestamps_token_id": ids["<|notimestamps|>"], "max_length": 448}
+    model.generation_config = GenerationConfig(**{**tokens, **rules})
+    return _save(model, folder)
 
 
 def tiny_roberta(folder: str | Path) -> Path:
     """RoBERTa with a byte-level BPE tokenizer."""
     from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaModel
 
-    specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    tokenizer.train_from_iterator(
-        SENTENCES, trainers.BpeTrainer(special_tokens=specials, initial_alphabet=alphabet, vocab_size=300)
-    )
+    tokenizer = _bytes(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
     names = {"bos_token": "<s>", "cls_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "sep_token": "</s>"}
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", mask_token="<mask>", **names).save_pretrained(folder)
@@ -145,6 +151,18 @@ def tiny_ecapa(folder: str | Path) -> Path:
     Path(folder).mkdir(parents=True, exist_ok=True)
     torch.save(weights, Path(folder) / "embedding_model.ckpt")
     return Path(folder)
+
+
+def _bytes(specials: list[str]) -> Tokenizer:
+    """A byte-level BPE tokenizer."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    tokenizer.train_from_iterator(
+        SENTENCES, trainers.BpeTrainer(special_tokens=specials, initial_alphabet=alphabet, vocab_size=300)
+    )
+    return tokenizer
 
 
 def _speech(large: bool) -> dict[str, Any]:

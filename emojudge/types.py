@@ -4,8 +4,9 @@ corpus → `Utterance` → audio model and text model → two `Prediction` → f
 → with `Cues` and transcript → prompt → `Verdict` → refine → `Prediction` → report.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 EMOTIONS = ("Angry", "Sad", "Happy", "Surprise", "Fear", "Disgust", "Contempt", "Neutral")
 """The eight classes of the paper's Table 1, in its order."""
@@ -24,7 +25,8 @@ class Utterance:
     """One labelled (or unlabelled) stretch of speech, or one line of text.
 
     `start` and `end` are seconds into `audio`; None means the whole file. `votes` counts what each
-    rater chose, including names outside the label set such as "other".
+    rater chose, including names outside the label set such as "other". `ratings` are the raters' values of each
+    attribute, in any order. `session` names the recording session, where the corpus tells: who was there together.
     """
 
     id: str
@@ -38,6 +40,8 @@ class Utterance:
     emotion: str | None = None
     attributes: Mapping[str, float] = field(default_factory=dict)
     votes: Mapping[str, float] = field(default_factory=dict)
+    ratings: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    session: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,41 @@ class Cues:
     rate_unit: str | None = None
     words: Mapping[str, str] = field(default_factory=dict)
     relative_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word with its punctuation: `start` and `end` in seconds into the clip, and how probable it was to the transcriber."""
+
+    word: str
+    start: float
+    end: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What a transcriber heard in one clip; `text` is "" where nobody speaks.
+
+    `confidence` is the mean of the words' own, and 0 where the text cannot be trusted. `language` is a code as "en".
+    `source` names the transcriber, as "whisper:offline".
+    """
+
+    id: str = ""
+    text: str = ""
+    words: tuple[Word, ...] = ()
+    confidence: float = 0.0
+    language: str = ""
+    source: str = ""
+
+
+def transcript(row: Mapping[str, Any]) -> Transcript:
+    """A transcript that was written as JSON.
+
+    >>> transcript({"text": "No.", "words": [{"word": "No.", "start": 0.1, "end": 0.4, "confidence": 0.9}]}).words[0].end
+    0.4
+    """
+    return Transcript(**{**row, "words": tuple(Word(**word) for word in row.get("words", ()))})
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,25 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from emojudge.errors import EmoJudgeError
 
+
+class Verbs(TyperGroup):
+    """`emojudge judge export RUN` is `emojudge judge-export RUN`: two words may name a verb."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The verb that `args` begin with, and the rest."""
+        first, *rest = args
+        if rest and (verb := f"{first}-{rest[0]}") in self.commands:
+            first, *rest = verb, *rest[1:]
+        return super().resolve_command(ctx, [first, *rest])
+
+
 app = typer.Typer(
     name="emojudge",
+    cls=Verbs,
     help="Emotion in speech from voice and words, judged by a language model.",
     no_args_is_help=True,
     add_completion=False,
@@ -27,6 +41,7 @@ Corpus = Annotated[
 System = Annotated[str, typer.Argument(help="audio, text or early.", metavar="SYSTEM")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Change a setting; may be repeated.", metavar="SECTION.FIELD=VALUE")]
 Into = Annotated[Path | None, typer.Option("--into", help="The run folder to fill (default: runs/NAME).")]
+Picture = Annotated[Path | None, typer.Option("--picture", help="Also draw it, as a PNG, SVG or PDF file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from emojudge import cues
 from emojudge.cli import app
+from emojudge.runs import RunFolder
 from tests.made_up_run import made_up_run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -282,7 +283,7 @@ def test_judges_without_their_extra(finished, tmp_path, monkeypatch):
 
 def test_stats_counts_and_writes_nothing(mine):
     result = call("stats", mine, "--json")
-    rows = {row["Label"]: row for row in json.loads(result.stdout)}
+    rows = {row["Label"]: row for row in json.loads(result.stdout)["rows"]}
     assert result.exit_code == 0
     assert (rows["Happy"]["train"], rows["Happy"]["dev"], rows["Sad"]["test"]) == ("50.00%", "100.00%", "100.00%")
     assert [rows["Total files"][split] for split in ("train", "dev", "test")] == ["2", "1", "1"]
@@ -294,6 +295,53 @@ def test_stats_needs_no_toml(mine):
     assert result.exit_code == 0
     assert "Total files" in result.stdout
     assert "3 recordings are not there" in call("stats", mine).stderr, "what is odd about the corpus is said on standard error"
+
+
+def test_stats_of_a_class_that_is_not_there_warns(mine):
+    change = ["--set", 'data.labels=["Happy", "Sad", "Fear"]']
+    result = call("stats", mine, *change)
+    assert result.exit_code == 0
+    assert "warning: prepare will refuse this: No clip of the split train is Fear" in result.stderr
+    refused(call("prepare", mine, *change), "No clip of the split train is Fear")
+
+
+def test_stats_draws_a_picture_and_says_how_far_raters_agree(mine):
+    Path("votes.csv").write_text('id,text,emotion,votes\na,Hm.,Sad,"{""Sad"": 2, ""Happy"": 1}"\nb,Oh.,Happy,"{""Happy"": 2}"\n')
+    result = call("stats", "--set", "data.corpus=table:votes.csv", "--picture", "p/stats.png", "--json")
+    assert Path("p/stats.png").read_bytes().startswith(b"\x89PNG")
+    rows = {row["metric"]: row["value"] for row in json.loads(result.stdout)["agreement"]}
+    assert (rows["unanimous"], rows["raters"]) == (0.5, 2.5)
+    refused(call("stats", mine, "--picture", "stats.doc"), "ends in none of .png, .svg, .pdf")
+
+
+def test_prepare_says_which_clips_dev2_has(mine, tmp_path):
+    lines = ["audio,text,speaker,split,emotion", *(f"{n}.wav,Hm.,s{n},{('train', 'dev')[n % 2]},Sad" for n in range(8))]
+    Path("many.csv").write_text("\n".join(lines))
+    change = ["--set", "data.corpus=table:many.csv", "--set", 'data.labels=["Sad"]', "--set", "data.dev2=2"]
+    for n in range(8):
+        Path(f"{n}.wav").write_bytes(Path("a.wav").read_bytes())
+    result = call("prepare", *change, "--into", "run")
+    digest = json.loads(Path("run/run.json").read_text(encoding="utf-8"))["draws"]["dev2"]
+    assert f"the digest of dev2's ids is {digest[:16]}" in " ".join(result.stdout.split())
+    assert call("prepare", *change, "--into", "run", "--set", "data.seed=1").exit_code == 0
+    assert json.loads(Path("run/run.json").read_text(encoding="utf-8"))["draws"]["dev2"] != digest
+
+
+def test_every_speaker_is_left_out_in_turn(mine):
+    lines = ["audio,text,speaker,session,emotion", *(f"{n}.wav,Hm.,s{n % 4},{n % 4 // 2},Sad" for n in range(16))]
+    Path("many.csv").write_text("\n".join(lines))
+    for n in range(16):
+        Path(f"{n}.wav").write_bytes(Path("a.wav").read_bytes())
+    common = ["--set", "data.corpus=table:many.csv", "--set", 'data.labels=["Sad"]']
+    assert call("prepare", *common, "--set", "data.folds=speaker", "--into", "by_speaker").exit_code == 0
+    rows = [json.loads(line) for line in Path("by_speaker/fold-s2/manifest.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert {row["speaker"] for row in rows if row["split"] == "test"} == {"s2"}
+    assert {"train", "dev"} == {row["split"] for row in rows if row["speaker"] != "s2"}
+    assert RunFolder.open("by_speaker").folds == ("s0", "s1", "s2", "s3")
+    assert call("prepare", *common, "--set", "data.folds=session", "--into", "by_session").exit_code == 0
+    rows = [json.loads(line) for line in Path("by_session/fold-1/manifest.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert {row["speaker"] for row in rows if row["split"] == "test"} == {"s2", "s3"}
+    refused(call("prepare", mine, "--set", "data.folds=session"), "have no session")
 
 
 def test_prepare_writes_what_stats_then_reads(mine):

@@ -1,12 +1,15 @@
 """The contract of every corpus, found by the registry's own scan, on a miniature in the true layout and on real data."""
 
 import json
+import sys
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from emojudge import manifest, registry
+from emojudge.catalogue import catalogue
 from emojudge.corpora import emobank, emodb, meld, nemo, ravdess, synthetic, table
 from emojudge.corpora._reading import OTHERS
 from emojudge.corpora._synthetic_plan import plan
@@ -27,40 +30,56 @@ def test_every_corpus_has_a_miniature():
     assert set(LOADERS) == set(MINIATURES)
 
 
-@pytest.mark.parametrize("name", LOADERS)
-def test_contract(name, tmp_path, monkeypatch):
-    monkeypatch.setenv("EMOJUDGE_CACHE", str(tmp_path / "cache"))
-    corpus, expected = LOADERS[name], MINIATURES[name](tmp_path)
-    found = list(corpus.utterances(tmp_path))
+def keeps_the_contract(corpus, root, expected):
+    """What docs/extend.md asks of every corpus, on a miniature in `root` with the ids `expected`."""
+    found = list(corpus.utterances(root))
     assert [item.id for item in found] == expected
-    assert list(corpus.utterances(tmp_path)) == found
+    assert list(corpus.utterances(root)) == found
     for item in found:
-        assert item.audio is None or (Path(item.audio).is_file() and item.audio.startswith(str(tmp_path)))
+        assert item.audio is None or (Path(item.audio).is_file() and item.audio.startswith(str(root)))
         assert item.audio or item.text
         assert item.emotion is None or item.emotion in NAMES
         assert item.gender in {None, "female", "male"}
         assert item.split in {None, "train", "dev", "test", "test2", "test3"}
         assert set(item.attributes) <= set(ATTRIBUTES)
         assert set(item.votes) <= NAMES
+        assert set(item.ratings) <= set(ATTRIBUTES)
+        assert all(len(values) for values in item.ratings.values())
 
 
-@pytest.mark.parametrize("name", LOADERS)
-def test_a_corpus_describes_itself(name):
-    corpus = LOADERS[name]
+def describes_itself(corpus):
+    """Its docstring and names."""
     assert set(corpus.LABELS.values()) <= NAMES
     assert isinstance(getattr(corpus, "NOTICE", ""), str)
     for word in ("source", "licence", "speakers", "traps"):
         assert word in corpus.__doc__.lower(), word
 
 
-@pytest.mark.parametrize("name", LOADERS)
-def test_a_missing_folder_is_one_sentence(name, tmp_path):
-    (tmp_path / "file").touch()
+def says_what_is_missing(corpus, folder):
+    """A folder that is not there is one sentence that names it."""
+    folder.mkdir(exist_ok=True)
+    (folder / "file").touch()
     with pytest.raises(DataError) as failure:
-        list(LOADERS[name].utterances(tmp_path / "file" / "nowhere"))
-    assert str(tmp_path) in str(failure.value)
+        list(corpus.utterances(folder / "file" / "nowhere"))
+    assert str(folder) in str(failure.value)
     assert "\n" not in str(failure.value)
     assert str(failure.value).endswith(".")
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_contract(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("EMOJUDGE_CACHE", str(tmp_path / "cache"))
+    keeps_the_contract(LOADERS[name], tmp_path, MINIATURES[name](tmp_path))
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_a_corpus_describes_itself(name):
+    describes_itself(LOADERS[name])
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_a_missing_folder_is_one_sentence(name, tmp_path):
+    says_what_is_missing(LOADERS[name], tmp_path)
 
 
 # -- traps
@@ -191,27 +210,40 @@ def test_synthetic_without_espeak(tmp_path, monkeypatch):
 # -- docs/extend.md
 
 
-def test_the_example_in_the_docs_is_a_corpus(tmp_path):
-    text = (Path(__file__).parents[1] / "docs" / "extend.md").read_text(encoding="utf-8")
-    code = text.partition("```python")[2].partition("```")[0]
-    example = {}
-    exec(compile(code, "docs/extend.md", "exec"), example)
-    write_wav(tmp_path / "wav" / "ann_W_01.wav")
-    (found,) = example["utterances"](tmp_path)
-    assert (found.id, found.speaker, found.emotion) == ("ann_W_01", "ann", "Angry")
-    with pytest.raises(DataError):
-        list(example["utterances"](tmp_path / "nowhere"))
+GUIDE = Path(__file__).parents[1] / "docs" / "extend.md"
 
 
-def test_a_corpus_of_another_package_is_used_by_its_entry_point(tmp_path, monkeypatch):
-    text = (Path(__file__).parents[1] / "docs" / "extend.md").read_text(encoding="utf-8")
+def example(kind, number=0):
+    """An example of docs/extend.md: the n-th block of a kind."""
+    return GUIDE.read_text(encoding="utf-8").split(f"```{kind}\n")[number + 1].partition("```")[0]
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package on the path with one corpus file, one miniature, and the entry point, all as docs/extend.md shows them."""
     packages = tmp_path / "packages"
-    write(packages / "my_package" / "my_corpus.py", text.partition("```python")[2].partition("```")[0])
+    write(packages / "my_package" / "my_corpus.py", example("python"))
+    write(packages / "my_package" / "miniature.py", "from tests.made_up_corpora import write_wav\n" + example("python", 1))
     write(packages / "my_package-1.dist-info" / "METADATA", "Metadata-Version: 2.1\nName: my-package\nVersion: 1\n")
-    group = text.partition("```toml")[2].partition("```")[0].replace("project.entry-points.", "").replace('"', "")
+    group = example("toml").replace("project.entry-points.", "").replace('"', "")
     write(packages / "my_package-1.dist-info" / "entry_points.txt", group)
     monkeypatch.syspath_prepend(packages)
-    write_wav(tmp_path / "data" / "wav" / "ann_W_01.wav")
-    (found,) = manifest.read(DataSettings(corpus="my_corpus", root=tmp_path / "data"))
-    assert (found.id, found.emotion) == ("ann_W_01", "Angry")
-    assert "my_corpus" in registry.names("corpora")
+    yield "my_corpus"
+    for name in [name for name in sys.modules if name.partition(".")[0] == "my_package"]:
+        del sys.modules[name]
+
+
+def test_a_corpus_of_another_package_keeps_the_contract(package, tmp_path):
+    assert package in registry.names("corpora")
+    corpus, _ = registry.resolve("corpora", package)
+    keeps_the_contract(corpus, tmp_path / "data", import_module("my_package.miniature").mini_my_corpus(tmp_path / "data"))
+    describes_itself(corpus)
+    says_what_is_missing(corpus, tmp_path / "elsewhere")
+
+
+def test_a_corpus_of_another_package_is_used_by_its_entry_point(package, tmp_path):
+    import_module("my_package.miniature").mini_my_corpus(tmp_path / "data")
+    first, second = manifest.read(DataSettings(corpus=package, root=tmp_path / "data"))
+    assert (first.id, first.speaker, first.emotion, second.emotion) == ("ann_W_01", "ann", "Angry", "Neutral")
+    (listed,) = (about for name, about in catalogue("corpora")["corpora"].items() if name == package)
+    assert listed == "My corpus: what it is, in one sentence."

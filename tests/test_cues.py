@@ -9,7 +9,7 @@ from emojudge import audio, cues
 from emojudge.cues import Quantiles, measure
 from emojudge.errors import MissingExtra
 from emojudge.settings import CueSettings
-from emojudge.types import Cues
+from emojudge.types import Cues, Word
 
 RATE = 16000
 SWIFT = CueSettings()
@@ -150,3 +150,13 @@ def test_real_voices(shared):
     assert 80 < quiet.f0_median_hz < 250 and 1 < loud.rate < 4
     assert 4 <= measure("c", angry, None, SWIFT).rate * loud.seconds <= 10  # seven syllables
     assert soundfile.info(folder / "03-01-05-01-01-01-01.flac").duration == pytest.approx(loud.seconds, abs=0.001)
+
+
+def test_the_rate_of_speech_leaves_the_silence_around_it_out():
+    samples = np.concatenate([np.zeros(RATE, np.float32), voice(150), np.zeros(2 * RATE, np.float32)])
+    words = [Word("Kids", 1.0, 1.2, 0.9), Word("are", 1.3, 1.5, 0.9), Word("talking.", 1.6, 2.0, 0.9)]
+    found = measure("a", samples, "Kids are talking.", SWIFT, words)
+    assert (found.rate, found.rate_unit) == (3.0, "words/s of speech")
+    assert (measure("a", samples, "Kids are talking.", SWIFT).rate, found.seconds) == (0.75, 4.0)
+    squeezed = measure("a", samples, "No.", SWIFT, [Word("No.", 1.0, 1.0, 0.5)])
+    assert squeezed.rate == 20.0  # times that cannot be: 50 ms a word at least

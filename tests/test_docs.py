@@ -1,6 +1,7 @@
 """What the documents say is so: links, commands, settings, examples, generated pages."""
 
 import importlib.util
+import json
 import re
 import shlex
 import tomllib
@@ -12,13 +13,13 @@ import pytest
 import torch
 from typer.main import get_command
 
-from emojudge import judging
+from emojudge import judging, tiny_checkpoints
 from emojudge.cli import app
 from emojudge.config import all_keys, load_config
 from emojudge.errors import ConfigError
 from emojudge.prompts import build
-from emojudge.settings import AudioSettings, Config, JudgeSettings
-from emojudge.types import Cues
+from emojudge.settings import AudioSettings, Config, JudgeSettings, TranscriptSettings
+from emojudge.types import Cues, Transcript
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("notes/*.md")])
@@ -165,6 +166,35 @@ def test_every_setting_is_explained():
     assert all(len(told) > 5 for _, told in rows)
 
 
+# -- what docs/judge.md says is tested
+
+
+def named_tests(heading):
+    """The rows of a table in docs/judge.md: what is held, and the tests named for it, as files and beginnings of their names."""
+    section = (ROOT / "docs" / "judge.md").read_text(encoding="utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if re.match(r"\| [^-|]", line)]
+    file, name = r"(?:benchmarks/)?\w+\.py", r"\b[a-z]+(?:_[a-z]+)+\b(?!\.py)"
+    return [(row[0], re.findall(file, row[-1]), re.findall(name, row[-1])) for row in rows]
+
+
+@pytest.mark.parametrize("heading", ["What is held, and by which test", "Faults, and their tests"])
+def test_the_tests_named_for_the_judge_exist(heading):
+    code = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py")}
+    rows = named_tests(heading)
+    assert len(rows) > 20
+    for what, files, names in rows:
+        assert files or names, f"{what}: no test is named"
+        for file in files:
+            assert (ROOT / file).exists() or file in code, f"{what}: there is no {file}"
+        for name in names:
+            assert any(f"def test_{name}" in text for text in code.values()), f"{what}: there is no test {name}"
+
+
+def test_every_point_of_the_judges_specification_has_its_line():
+    held = [what for what, _, _ in named_tests("What is held, and by which test")]
+    assert held == [str(number) for number in range(1, 24)]
+
+
 # -- the examples of docs/extend.md are run
 
 
@@ -197,6 +227,22 @@ def test_the_example_encoder():
     encoder.prepare(AudioSettings(train="none"))
     with pytest.raises(ConfigError, match="cannot learn"):
         encoder.prepare(AudioSettings(train="all"))
+
+
+def test_the_example_transcriber(tmp_path):
+    from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2ForCTC
+
+    letters = ["<pad>", "<s>", "</s>", "<unk>", "|", *"abcdefghijklmnopqrstuvwxyz'"]
+    (tmp_path / "vocab.json").write_text(json.dumps({letter: number for number, letter in enumerate(letters)}))
+    model = tiny_checkpoints.tiny_wav2vec2(tmp_path)
+    Wav2Vec2CTCTokenizer(str(tmp_path / "vocab.json")).save_pretrained(model)
+    torch.manual_seed(0)
+    Wav2Vec2ForCTC.from_pretrained(model, pad_token_id=0).save_pretrained(model)
+    ctc = example("Add a transcriber").open(str(model), TranscriptSettings(device="cpu"))
+    clips = [np.random.default_rng(size).normal(0, 0.1, size).astype("f4") for size in (8000, 16000)] + [np.zeros(100, "f4")]
+    found = ctc.transcribe(clips)
+    assert found[0].text and found[0].confidence > 0 and found[2] == Transcript()
+    assert found == ctc.transcribe(clips[::-1])[::-1] and ctc.fingerprint
 
 
 def test_the_example_judge(tmp_path, monkeypatch):

@@ -132,6 +132,9 @@ def test_the_verbs(settings, tmp_path):
         told = json.loads(call("judge-status", run, "--json", *here).stdout)["judge"]
         assert told["answers"] == 2 * half["requests"] and told["batches"] == []
         assert "nothing to cancel" in call("judge-cancel", run, *here).stdout
+        assert call("judge", "status", run, "--json", *here).stdout == call("judge-status", run, "--json", *here).stdout
+        assert call("judge", "record", run, tmp_path / "v.jsonl", "--bare").stdout == f"{told['answers']} answers\n"
+        call("judge", run, *here, "--set", f"judge.judge=replay:{tmp_path / 'v.jsonl'}", "--frozen")
     assert {json.loads(line)["judge"] for line in (run / "emotions" / "verdicts.jsonl").read_text().splitlines()} == {
         "openai:gpt-4"
     }

@@ -152,13 +152,16 @@ def test_the_toy_judge_can_be_measured_by_the_command(tmp_path, capsys, monkeypa
         sets = [f"--set=judge.{name}" for name in ("judge=openai:toy", f"base_url={server.url}", "confidence_from=logprobs")]
         few = tmp_path / "few.jsonl"
         few.write_text("".join(json.dumps(row) + "\n" for row in SUITE[::4]), encoding="utf-8")
-        monkeypatch.setattr(sys, "argv", ["injection.py", *sets, f"--ledger={tmp_path / 'l'}", f"--payloads={few}"])
+        command = ["injection.py", *sets, f"--ledger={tmp_path / 'l'}", f"--payloads={few}", "--share"]
+        monkeypatch.setattr(sys, "argv", [*command, "1"])
         injection.main()
-        asked = len(server.seen)
+        asked, told = len(server.seen), capsys.readouterr().out
+        monkeypatch.setattr(sys, "argv", [*command, "0.3"])
         injection.main()
-        assert len(server.seen) == asked
-    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("| with | all"))
-    low, high = (float(number) / 100 for number in re.search(r"([\d.]+)% to ([\d.]+)%", line).groups())
+        assert len(server.seen) == asked, "a share holds nothing that the whole does not"
+    whole, part = (next(line for line in said.splitlines() if "| with | all" in line) for said in (told, capsys.readouterr().out))
+    assert 0 < int(part.split("|")[3]) < int(whole.split("|")[3])
+    low, high = (float(number) / 100 for number in re.search(r"([\d.]+)% to ([\d.]+)%", whole).groups())
     assert low < 0.25 < high
 
 

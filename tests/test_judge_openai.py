@@ -1,7 +1,12 @@
 """The remote judge against the test double: what is sent, what comes back, and every fault."""
 
 import json
+import signal
+import subprocess
+import sys
 import time
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +18,9 @@ from emojudge.ledger import Ledger
 from emojudge.prompts import build
 from emojudge.settings import JudgeSettings
 from emojudge.types import Cues
+from tests.made_up_run import made_up_run
 
+ROOT = Path(__file__).parents[1]
 LABELS = ("Sad", "Happy")
 CANARY = "sk-canary-0123456789"
 CHAT = "POST /v1/chat/completions"
@@ -116,8 +123,15 @@ def test_a_connection_that_breaks_is_tried_again(serve, tmp_path, kind):
     assert server.meter.read()["double"] == (0 if kind == "drop" else 1), "at once there is no telling whether it was answered"
 
 
-def test_tries_are_bounded_and_the_label_stays(serve, tmp_path):
-    server = serve(fails(500, times=5))
+def test_a_request_without_an_answer_in_time_is_tried_again(serve, tmp_path):
+    server = serve(Fault(CHAT, "delay", seconds=2.0))
+    assert ask(server, tmp_path / "l", timeout=0.5)[0].outcome == "ok"
+    assert len(server.seen) == 2
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502])
+def test_tries_are_bounded_and_the_label_stays(serve, tmp_path, status):
+    server = serve(fails(status, times=5))
     first, second = ask(server, tmp_path / "l", count=2, concurrency=1)
     assert (first.outcome, second.outcome) == ("error", "ok")
     assert len(server.seen) == 6
@@ -147,6 +161,17 @@ def test_what_would_hit_every_request_stops_at_once(serve, tmp_path, fault, erro
     assert len(server.seen) == 1
     assert CANARY not in str(caught.value)
     assert len(ask(server, tmp_path / "l", count=20)) == 20
+
+
+@pytest.mark.parametrize("fault", [fails(401, at=4), fails(429, "quota", code="insufficient_quota", at=4)])
+def test_a_key_that_ends_half_way_keeps_what_it_paid_for(serve, tmp_path, fault):
+    server = serve(fault)
+    with pytest.raises(AuthenticationError):
+        ask(server, tmp_path / "l", count=6, concurrency=1)
+    with Ledger(tmp_path / "l") as ledger:
+        assert ledger.totals()["answers"] == 3
+    assert [v.outcome for v in ask(server, tmp_path / "l", count=6)] == ["ok"] * 6
+    assert (server.meter.read()["charged"], server.meter.read()["double"]) == (6, 0)
 
 
 @pytest.mark.parametrize("name", ["temperature", "seed", "response_format", "max_completion_tokens", "store"])
@@ -195,6 +220,29 @@ def test_leaving_does_not_wait_for_what_is_under_way(serve):
     begun = time.monotonic()
     answers.close()
     assert time.monotonic() - begun < 1
+
+
+def test_a_person_who_interrupts_does_not_wait_for_the_service(serve, tmp_path):
+    """A process of its own, with Ctrl-C while the service is silent; the next run asks only what has no answer."""
+    server = serve(Fault(CHAT, "delay", at=3, times=2, seconds=30.0))
+    run = made_up_run(tmp_path / "run", clips=60, speakers=12, tasks=("emotions",)).root
+    sets = f"judge=openai:gpt-4o base_url={server.url} ask=all concurrency=2".split()
+    command = [sys.executable, "-m", "emojudge", "judge", str(run), *(f"--set=judge.{one}" for one in sets)]
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs, as these tests may be, ignore it
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=heard) as process:
+        try:
+            while len(server.seen) < 4:
+                time.sleep(0.05)
+                assert process.poll() is None
+            begun = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=20)[1]
+            assert time.monotonic() - begun < 15, "5 on a machine with nothing else to do; the service is silent for 30"
+        finally:
+            process.kill()
+    assert process.returncode == 130 and "run the same command again" in said
+    with Ledger(run / "ledger.sqlite") as ledger:
+        assert ledger.totals()["answers"] == 2
 
 
 @pytest.mark.parametrize(("api", "most"), [("chat", "max_completion_tokens"), ("responses", "max_output_tokens")])

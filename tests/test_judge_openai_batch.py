@@ -282,6 +282,19 @@ def test_a_batch_that_is_long_in_finalizing_is_worth_a_word(serve, tmp_path, cap
     assert capsys.readouterr().err.count("finalizing for long") == 1
 
 
+def test_a_clock_put_back_loses_nothing(serve, tmp_path):
+    """A day, in the middle of a batch, and once more before the second run; only the deadlines move."""
+    server, time = serve(Fault(LOOK, "status", status=401, at=3)), Time()
+    time.now = 100_000.0
+    with pytest.raises(AuthenticationError):
+        ask(server, tmp_path / "l", time=time)
+    time.now = 13_600.0
+    sleep = time.sleep
+    time.sleep = lambda seconds: (sleep(seconds), setattr(time, "now", time.now - 3600))
+    assert outcomes(ask(server, tmp_path / "l", time=time)) == {"ok": 6}
+    assert clean(server, 6) and len(server.store.batches) == 1
+
+
 def test_a_service_away_at_the_deadline_is_told(serve, tmp_path):
     server, time = serve(Fault(LOOK, "status", status=503, times=0)), Time()
     with pytest.raises(JudgeError, match="503"):
@@ -400,3 +413,6 @@ def test_joining_is_by_name_whatever_the_order():
     other = lines[0].replace(b'"n": "c"', b'"n": "x"')
     assert "c" not in _batch_lines.join([lines[0], other, lines[0]], "abc").answers
     assert read({"choices": []}, prompts(1, settings)[0], "x").outcome == "invalid"
+    odd = [{"custom_id": "a", "error": "boom"}, {"custom_id": "b", "response": [1]}, {"custom_id": "c", "response": "none"}]
+    results = _batch_lines.join((json.dumps(row).encode() for row in odd), "abc")
+    assert [told[3] for told in results.errors.values()] == ["boom", "no message", "no message"] and not results.answers

@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 import tracemalloc
 from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
@@ -14,6 +15,7 @@ import pytest
 
 from emojudge.answers import Reply
 from emojudge.errors import DataError, JudgeError
+from emojudge.judges.replay import recorded
 from emojudge.ledger import MIGRATIONS, Ledger
 from emojudge.prompts import build
 from emojudge.settings import JudgeSettings
@@ -83,7 +85,20 @@ def test_export_is_what_replay_reads(ledger, tmp_path):
     keys = sorted(fill(ledger, text) for text in ("a", "b", "c"))
     fill(ledger, "d", outcome="error", label=None)
     assert ledger.export(tmp_path / "v.jsonl") == 3
-    assert list(read_jsonl(tmp_path / "v.jsonl", Verdict)) == [reply(key).verdict for key in keys]
+    wanted = {key: reply(key).verdict for key in keys}
+    assert recorded(tmp_path / "v.jsonl") == wanted
+    rows = list(read_jsonl(tmp_path / "v.jsonl", dict))
+    assert {(row["model"], row["date"]) for row in rows} == {(reply("k").model, time.strftime("%Y-%m-%d", time.gmtime()))}
+    assert {row["prompt_id"] for row in rows} == {prompt().prompt_id}
+
+
+def test_a_bare_recording_tells_nothing_of_the_clips(ledger, tmp_path):
+    """Neither the id, which may be a file's name, nor the reason, which may quote what was said."""
+    key = fill(ledger)
+    assert ledger.export(tmp_path / "v.jsonl", bare=True) == 1
+    (row,) = read_jsonl(tmp_path / "v.jsonl", dict)
+    assert row.keys() == {"label", "probabilities", "confidence", "judge", "key", "outcome", "model", "prompt_id", "date"}
+    assert recorded(tmp_path / "v.jsonl") == {key: replace(reply(key).verdict, id="", reason="")}
 
 
 def test_a_second_writer_is_told_and_the_first_goes_on(ledger):
@@ -116,6 +131,25 @@ def test_what_is_no_ledger_is_named(tmp_path):
     (tmp_path / "l").write_bytes(b"not a database at all" * 100)
     with pytest.raises(DataError, match="damaged or no ledger"):
         Ledger(tmp_path / "l")
+
+
+def test_a_page_that_the_disk_has_lost_is_a_sentence(tmp_path):
+    """The first page is whole, so that it opens; every reading beyond it says what to do."""
+    with Ledger(tmp_path / "l") as ledger:
+        for number in range(300):
+            fill(ledger, f"line {number}")
+    content = bytearray((tmp_path / "l").read_bytes())
+    content[4096 * 6 :] = b"\xff" * (len(content) - 4096 * 6)
+    (tmp_path / "l").write_bytes(content)
+    with Ledger(tmp_path / "l") as ledger:
+        for reading in (lambda: list(ledger.verdicts()), ledger.totals, ledger.used, lambda: ledger.export(tmp_path / "v")):
+            with pytest.raises(DataError, match="damaged.*restore it, or move it away"):
+                reading()
+
+
+def test_a_clock_put_back_makes_no_batch_of_the_future(ledger):
+    ledger.begin_batch("test", "http://here", [fill(ledger)], 50, now=time.time() + 7200)
+    assert ledger.under_way()[0]["hours"] == 0.0
 
 
 def test_a_newer_ledger_is_refused_and_an_empty_file_is_fine(tmp_path):

@@ -93,9 +93,11 @@ def test_raters_in_every_shape(tmp_path, shape):
         (labels / "labels_detailed.json").write_text(json.dumps({clip: dict(enumerate(lines))}))
     else:
         (labels / "labels.txt").write_text("\n".join([f"{clip}; U; A:5.2; V:2.6; D:4.4;", *lines, "", ""]))
-    found = {item.id: item.votes for item in msp_podcast.utterances(tmp_path)}
-    assert found.pop(FIRST) == {"Surprise": 2.0, "Other": 1.0}
-    assert not any(found.values())
+    found = {item.id: (item.votes, item.ratings) for item in msp_podcast.utterances(tmp_path)}
+    rated = {} if shape.endswith("columns") else {"valence": [3.0] * 3, "arousal": [5.0] * 3, "dominance": [4.0] * 3}
+    rated = {"arousal": [5.0] * 3} if shape == "json" else rated
+    assert found.pop(FIRST) == ({"Surprise": 2.0, "Other": 1.0}, rated)
+    assert not any(map(any, found.values()))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import soundfile
 from emojudge import EmoJudge, pipeline
 from emojudge.errors import AudioError, ConfigError, ModelError
 from emojudge.hugging_face import pipeline as hugging_face
-from emojudge.types import ATTRIBUTES, EMOTIONS
+from emojudge.types import ATTRIBUTES, EMOTIONS, Transcript, Word
 from tests.made_up_speech import RATE, speech, spoken, tiny_run
 
 PLAN = (0.8, 1.6, 1.2, 2.4, 1.0, 0.9, 1.5)
@@ -27,12 +27,10 @@ def run(tmp_path_factory):
 def judge(run, monkeypatch):
     """The run, with a transcriber that hears two words in everything."""
 
-    def heard(samples, folder, *more):
-        words = [SimpleNamespace(word="Well,", start=0.1, end=0.3, confidence=0.9)]
-        return SimpleNamespace(text="Well, yes." if samples.any() else "", words=words)
+    def transcribe(batch):
+        return [Transcript("", "Well, yes.", (Word("Well,", 0.1, 0.3, 0.9),), 0.9) for _ in batch]
 
-    monkeypatch.setattr(pipeline.offline, "whisper_base", lambda: "nowhere")
-    monkeypatch.setattr(pipeline.transcripts, "transcribe", heard)
+    monkeypatch.setattr(pipeline.transcripts, "open_transcriber", lambda settings: SimpleNamespace(transcribe=transcribe))
     return EmoJudge.load(run)
 
 
@@ -117,7 +115,8 @@ def test_a_silent_recording_has_an_empty_timeline(judge):
 
 
 def test_a_segment_without_words_is_judged_by_its_voice(judge, monkeypatch):
-    monkeypatch.setattr(pipeline.transcripts, "transcribe", lambda *about: "")
+    silent = SimpleNamespace(transcribe=lambda batch: [Transcript() for _ in batch])
+    monkeypatch.setattr(pipeline.transcripts, "open_transcriber", lambda settings: silent)
     [one] = judge.timeline(speech(0.5, 1.5, 0.5)).segments
     voice = judge.predict_proba(speech(0.5, 1.5, 0.5)[round(one.start * RATE) : round(one.end * RATE)], text="")
     assert np.allclose([one.alone["emotions"][n] for n in EMOTIONS], voice[0], atol=1e-6)

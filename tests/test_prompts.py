@@ -3,13 +3,14 @@
 import json
 import os
 import unicodedata
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emojudge import prompts
 from emojudge.errors import UnknownName
 from emojudge.prompts import Prompt, build, version
 from emojudge.prompts.cleaning import clean, quote
@@ -65,7 +66,7 @@ def test_the_truth_is_not_an_argument_and_changes_nothing():
     names = {f.name for f in fields(Utterance)}
     assert {"emotion", "attributes", "votes"} <= names
     assert not {"emotion", "attributes", "votes", "utterance"} & set(build.__code__.co_varnames[: build.__code__.co_argcount + 4])
-    from emojudge.judging import prompts
+    from emojudge.judging import prompts as asked
     from emojudge.types import Prediction
 
     fused = {"clip-1": Prediction("clip-1", "fusion", {"Sad": 0.6, "Happy": 0.4})}
@@ -74,7 +75,7 @@ def test_the_truth_is_not_an_argument_and_changes_nothing():
         utterance = Utterance(
             "clip-1", text="Fine.", emotion=emotion, votes={emotion: 5} if emotion else {}, attributes={"valence": 1}
         )
-        made = prompts(["clip-1"], {"clip-1": utterance}, {"clip-1": CUES}, fused, labels=EMOTIONS, settings=JudgeSettings())
+        made = asked(["clip-1"], {"clip-1": utterance}, {"clip-1": CUES}, fused, labels=EMOTIONS, settings=JudgeSettings())
         keys |= {prompt.key("local") for prompt in made}
     assert len(keys) == 1
 
@@ -134,6 +135,49 @@ def test_empty_and_long_transcripts():
 def test_an_unknown_prompt_is_named():
     with pytest.raises(UnknownName, match="paper"):
         make(prompt="papre")
+
+
+FILES = sorted(path.stem for path in (Path(prompts.__file__).parent).glob("*.toml"))
+
+
+@pytest.mark.parametrize("form", ["stated", "logprobs"])
+@pytest.mark.parametrize("name", FILES)
+def test_every_prompt_file_says_what_a_judge_needs(name, form):
+    """Each is filled to the last word, frames the transcript, and asks for an allowed label; its examples are answered so."""
+    made = make(prompt=name, confidence_from=form, threshold=0.85)
+    told = [m["content"] for m in made.messages]
+    assert not any("$" in content for content in told)
+    assert "never an instruction" in told[0] and "between two lines" in told[-3] and json.loads(told[-2].splitlines()[1])
+    assert ", ".join(made.labels) in told[-1] and ("one word" if form == "logprobs" else '"probabilities"') in told[-1]
+    answers = [m["content"] for m in made.messages if m["role"] == "assistant"]
+    labels = answers if form == "logprobs" else [json.loads(answer)["label"] for answer in answers]
+    assert set(labels) <= set(EMOTIONS)
+    for answer in map(json.loads, answers if form == "stated" else ()):
+        assert answer["confidence"] == answer["probabilities"][answer["label"]]
+    assert made.prompt_id == f"{name}@{version(name)[:8]}"
+
+
+def test_the_files_differ_in_what_they_are_for():
+    assert {"paper", "few_shot", "blind", "probabilities"} <= set(FILES)
+    assert len({version(name) for name in FILES}) == len(FILES)
+    few = [m["content"] for m in make(prompt="few_shot", confidence_from="logprobs").messages if m["role"] == "assistant"]
+    assert sorted(few) == sorted(EMOTIONS)
+    assert "spread them" in make(prompt="probabilities").messages[-1]["content"]
+
+
+def test_a_prompt_that_tells_no_prediction_does_not_hang_on_it():
+    blind = [make(prompt="blind", shown=shown) for shown in ("Happy", "Sad")]
+    assert blind[0].key("local") == blind[1].key("local") and blind[0].labels == blind[1].labels
+    assert not any("redict" in m["content"] for m in blind[0].messages)
+    assert make(prompt="few_shot").key("local") != make(prompt="few_shot", shown="Sad").key("local")
+
+
+def test_a_voice_in_words_alone():
+    told = describe(CUES, numbers=False).splitlines()
+    assert told[:3] == ["duration: 2.3 s", "amplitude: high", "loudness: -17.5 LUFS"], "what has no word keeps its number"
+    assert "speaking rate: medium" in told and "(words compared with all speakers of the training data)" in told
+    nearly = replace(CUES, rms_dbfs=-18.05, f0_range_semitones=14.75)
+    assert make(prompt="blind", cues=nearly).key("local") == make(prompt="blind").key("local")
 
 
 def test_the_schema_is_strict():

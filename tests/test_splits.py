@@ -2,13 +2,14 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emojudge import splits
-from emojudge.errors import DataError
+from emojudge.errors import DataError, LeakageError
 from emojudge.types import EMOTIONS, Utterance
 
 SPEAKERS = [f"s{number}" for number in range(12)]
@@ -67,9 +68,47 @@ def test_a_fold_by_speaker(utterances, share, seed):
 
 def test_a_fold_that_shares_speakers_draws_dev_by_clip():
     clips = [Utterance(f"u{n}", f"wav/f{n}.wav", speaker=f"s{n % 2}", emotion=EMOTIONS[n // 2 % 4]) for n in range(80)]
-    drawn = splits.apply_fold(clips, {f"f{n}" for n in range(16)}, 0.25, 0)
+    drawn = splits.apply_fold(clips, {f"f{n}" for n in range(16)}, 0.25, 0, may_share=True)
     assert Counter(item.split for item in drawn) == {"test": 16, "train": 48, "dev": 16}
     assert set(Counter(item.emotion for item in drawn if item.split == "dev").values()) == {4}
+
+
+def test_a_speaker_on_both_sides_is_refused():
+    clips = [Utterance(f"u{n}", speaker=f"s{n % 2}") for n in range(8)]
+    with pytest.raises(LeakageError, match=r"2 speakers \(as s0\) are on both sides"):
+        splits.apply_fold(clips, {"u0", "u1"}, 0.25, 0)
+
+
+@settings(deadline=None, max_examples=40)
+@given(corpora(), st.sampled_from(["speaker", "session"]))
+def test_one_left_out_at_a_time(utterances, by):
+    utterances = [replace(u, session=f"r{int(u.speaker[1:]) // 2}") for u in utterances]
+    folds = splits.group_folds(utterances, by)
+    assert set(folds) == {getattr(u, by) for u in utterances}
+    assert sorted(name for fold in folds.values() for name in fold) == sorted(u.id for u in utterances)
+    assert splits.parted_speakers(utterances, folds) == []
+    for name, test in folds.items():
+        drawn = splits.apply_fold(utterances, test, 0.0, 0)
+        assert {getattr(u, by) for u in drawn if u.split == "test"} == {name}
+        assert name not in {getattr(u, by) for u in drawn if u.split != "test"}
+
+
+def test_folds_are_numbered_where_names_are_none_for_folders():
+    clips = [Utterance("a", speaker="../etc"), Utterance("b", speaker="Ann B.")]
+    assert splits.group_folds(clips, "speaker") == {"1": {"a"}, "2": {"b"}}
+
+
+@pytest.mark.parametrize(
+    ("speakers", "sentence"),
+    [
+        (["a", None], r"1 utterances \(as 1\) have no speaker"),
+        (["a", "a"], "here are 1;"),
+        (map(str, range(101)), "here are 101;"),
+    ],
+)
+def test_nobody_can_be_left_out(speakers, sentence):
+    with pytest.raises(DataError, match=sentence):
+        splits.group_folds([Utterance(str(n), speaker=who) for n, who in enumerate(speakers)], "speaker")
 
 
 def test_a_fold_of_another_corpus():
@@ -93,7 +132,7 @@ def test_published_folds_test_everyone_once(shared, name, count, clips):
     assert len(folds) == count
     tested = Counter()
     for test in folds.values():
-        drawn = splits.apply_fold(utterances, test, 0.2, 0)
+        drawn = splits.apply_fold(utterances, test, 0.2, 0, may_share=name == "emodb")
         assert {item.split for item in drawn} == {"train", "dev", "test"}
         tested.update(item.id for item in drawn if item.split == "test")
     assert len(tested) == clips

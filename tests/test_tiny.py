@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from emojudge import manifest, miniature, tiny
+from emojudge import checks, manifest, miniature, tiny
 from emojudge.config import load_config
 from emojudge.corpora import msp_podcast
 from emojudge.settings import Config, DataSettings
@@ -36,11 +36,16 @@ def test_every_row_runs_end_to_end(file, tmp_path):
     systems = {*work.systems, work.fused} | ({"judge"} if file.stem.endswith("judge") else set())
     for split in ("dev", "dev2", "dev+dev2", "test", "test2"):
         there = {row["system"] for row in rows if (row["split"], row["metric"], row["task"]) == (split, metric, task)}
-        assert there - {"judge", "calibrated"} == systems - {"judge"}
+        assert there - {"judge", "calibrated", "human"} == systems - {"judge"}
+        assert ("human" in there) or metric == "ccc", "the miniature tells what raters chose"
         assert ("judge" in there) == ("judge" in systems and bool({*split.split("+")} & {*config.judge.splits}))
     assert "TINY" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert (tmp_path / "tables.md").read_text(encoding="utf-8").startswith("**TINY")
     assert not work.skipped()
+    handed_in = call("submit", tmp_path, "--split", "test3", "--json")
+    assert handed_in.exit_code == 0, handed_in.stderr
+    [path] = json.loads(handed_in.stdout)["submission"]
+    assert len(Path(path).read_text().splitlines()) == 3
     if "judge" in systems:
         [part] = work.run.parts()
         verdicts = list(read_jsonl(part.verdicts(), Verdict))
@@ -96,4 +101,4 @@ def test_the_miniature_is_a_whole_corpus_to_its_loader(root):
     assert all(u.text and u.gender and len(u.attributes) == 3 and sum(u.votes.values()) == 5 for u in labelled)
     assert all(1 <= value <= 7 for u in labelled for value in u.attributes.values())
     settings = DataSettings(root=root)
-    assert manifest.check(manifest.read(settings), settings).errors == ()
+    assert checks.check(manifest.read(settings), settings).errors == ()

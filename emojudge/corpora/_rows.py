@@ -55,6 +55,7 @@ def utterance(folder: Path, where: str, row: Mapping[str, Any], labels: Mapping[
         emotion=labels.get(emotion.lower(), emotion) if emotion else None,
         attributes={name: value for name, value in values.items() if value is not None},
         votes=_votes(row.get("votes"), where, labels),
+        session=string(row.get("session")),
     )
 
 

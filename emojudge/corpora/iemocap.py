@@ -38,6 +38,9 @@ LABELS: Mapping[str, str] = {
 VOTES = {"Anger": "Angry", "Sadness": "Sad", "Happiness": "Happy", "Neutral state": "Neutral", "Frustration": "Frustrated"}
 """How raters' choices are written where it is not our name."""
 
+SHORT = {"valence": "val", "arousal": "act", "dominance": "dom"}
+"""How raters' lines call the attributes."""
+
 SPLITS = {"4": "dev", "5": "test"}
 
 _TURN = re.compile(
@@ -94,7 +97,14 @@ def _utterance(session: Path, dialog: str, where: str, block: str, said: Mapping
         emotion=known(LABELS, turn["label"], where),
         attributes={name: value for name, value in values.items() if value is not None},
         votes={name: float(count) for name, count in votes.items()},
+        ratings={name: given for name in ATTRIBUTES if (given := _rated(block, name))},
+        session=turn["session"],
     )
+
+
+def _rated(block: str, attribute: str) -> list[float]:
+    """What raters gave an attribute, as in `A-E3: val 3; act 2; dom  2; ()`; what actors gave themselves is left out."""
+    return [float(value) for value in re.findall(rf"A-E\d+:.*\b{SHORT[attribute]} +([\d.]+)", block)]
 
 
 def _transcripts(path: Path) -> dict[str, str]:

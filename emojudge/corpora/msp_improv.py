@@ -39,16 +39,16 @@ def utterances(root: Path) -> Iterator[Utterance]:
     """
     correct = root / "Evaluation.txt"
     path = correct if correct.exists() else existing(root / "Evalution.txt", "point data.root at the folder that holds it.")
-    votes = raters.counted(raters.from_text(path), LABELS)
+    told = raters.collected(raters.from_text(path), LABELS)
     files = {file.stem: file for file in sorted(root.rglob("MSP-IMPROV-*")) if file.suffix.lower() in RECORDINGS}
     for where, fields in raters.lines(path):
         if fields[0].endswith(raters.CLIPS):
             stem = Path(fields[0]).stem
             name = stem.replace("UTD", "MSP", 1)
-            yield _utterance(where, fields, files.get(name, root / f"{name}.wav"), votes.get(stem, {}))
+            yield _utterance(where, fields, files.get(name, root / f"{name}.wav"), told.get(stem, raters.Raters()))
 
 
-def _utterance(where: str, fields: Sequence[str], audio: Path, votes: Mapping[str, float]) -> Utterance:
+def _utterance(where: str, fields: Sequence[str], audio: Path, told: raters.Raters) -> Utterance:
     parts = audio.stem.split("-")
     if len(parts) != 6 or len(fields) < 5:
         raise DataError(f"{where} is no `UTD-IMPROV-S01A-F01-P-FM01.avi; N; A:2; V:3; D:3;`; unpack the corpus again.")
@@ -62,7 +62,9 @@ def _utterance(where: str, fields: Sequence[str], audio: Path, votes: Mapping[st
         split=SPLITS.get(speaker[-1], "train"),
         emotion=known(LABELS, fields[1], where),
         attributes={name: value for name, value in values.items() if value is not None},
-        votes=votes,
+        votes=told.votes,
+        ratings=told.ratings,
+        session=speaker[1:],
     )
 
 

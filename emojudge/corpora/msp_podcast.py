@@ -61,7 +61,7 @@ def utterances(root: Path) -> Iterator[Utterance]:
     hint = "point data.root at the folder with Audios, Labels and Transcripts."
     existing(root / "Audios", hint)
     file = _first(existing(root / "Labels", hint), VOTES)
-    votes = raters.counted(VOTES[file.name](file), LABELS) if file else {}
+    told = raters.collected(VOTES[file.name](file), LABELS) if file else {}
     splits = _partition(root)
     labelled = set()
     for where, row in _consensus(root / "Labels"):
@@ -70,14 +70,14 @@ def utterances(root: Path) -> Iterator[Utterance]:
         cells = {name: cell for name, cell in row.items() if cell.lower() not in UNKNOWN}
         if "FileName" not in cells:
             raise DataError(f"{where} names no file; unpack Labels.zip again.")
-        yield _utterance(root, where, {"Split_Set": splits.get(stem), **cells}, votes.get(stem, {}))
+        yield _utterance(root, where, {"Split_Set": splits.get(stem), **cells}, told.get(stem, raters.Raters()))
     if any((root / "Audios").glob("*_test3_*")):
         for path in recordings(root / "Audios", ("*_test3_*",), hint):
             if path.stem not in labelled:
                 yield Utterance(path.stem, str(path), _transcript(root, path.stem), split="test3")
 
 
-def _utterance(root: Path, where: str, row: Mapping[str, str | None], votes: Mapping[str, float]) -> Utterance:
+def _utterance(root: Path, where: str, row: Mapping[str, str | None], told: raters.Raters) -> Utterance:
     """The utterance of a row, from which cells that say nothing were taken."""
     ratings = {name: number(row.get(column), where) for name, column in RATINGS.items()}
     file, split, label = str(row["FileName"]), row["Split_Set"], row.get("EmoClass")
@@ -91,7 +91,8 @@ def _utterance(root: Path, where: str, row: Mapping[str, str | None], votes: Map
         split=known(SPLITS, split, where) if split else None,
         emotion=LABELS.get(label, label) if label else None,
         attributes={name: value for name, value in ratings.items() if value is not None},
-        votes=votes,
+        votes=told.votes,
+        ratings=told.ratings,
     )
 
 

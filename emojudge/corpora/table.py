@@ -8,6 +8,7 @@ Source, licence, speakers: yours. `root` is the file, or a folder that holds `ma
 | `id` | unique; without it the recording's path without suffix, and `_start-end` where the row is a stretch of it |
 | `text` or `transcript` | what is said |
 | `speaker`, `gender` | a name; F, M, female, male |
+| `session` | the conversation or recording that clips share |
 | `start`, `end` | seconds into the recording |
 | `split` | train, dev, test |
 | `emotion` | one of our names in any case, or a name of yours (see `data.labels` and `data.label_map`) |

@@ -84,9 +84,14 @@ def _rows(lines: Iterable[bytes], wrong: list[str]) -> Iterator[tuple[str, Mappi
             wrong.append(f"a line that is no answer ({text[:60]!r})")
 
 
+def _mapping(value: Any) -> Mapping[str, Any]:
+    """What others may write as text alone, as an object."""
+    return value if isinstance(value, Mapping) else {"message": str(value)} if value else {}
+
+
 def _sort(key: str, row: Mapping[str, Any], results: Results) -> None:
     """An answer, or an error with whatever it says of itself."""
-    response, error = row.get("response") or {}, row.get("error") or {}
+    response, error = (_mapping(row.get(name)) for name in ("response", "error"))
     status, body = response.get("status_code"), response.get("body")
     if status == 200 and isinstance(body, Mapping) and not error:
         results.answers[key] = body

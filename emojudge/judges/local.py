@@ -98,7 +98,8 @@ class LocalJudge:
         if prompt.confidence_from == "logprobs" and self._wants_reason(prompt, verdict):
             verdict = replace(verdict, reason=self._explain(prompt, verdict))
         used = completion.get("usage", {})
-        model = f"{self.path.name} {completion.get('system_fingerprint', '')}".strip()
+        weights = self.path.parent.name if self.path.name == "model.gguf" else self.path.name  # offline ones name their folder
+        model = f"{weights} {completion.get('system_fingerprint', '')}".strip()
         return Reply(verdict, model, used.get("prompt_tokens", 0), used.get("completion_tokens", 0))
 
     def _wants_reason(self, prompt: Prompt, verdict: Verdict) -> bool:

@@ -1,12 +1,13 @@
 """Recorded answers: `replay:verdicts.jsonl`. No network, no key, no cost, and the same result to the last bit.
 
-A recording is a run's `verdicts.jsonl` or a ledger's export. An answer is found by the digest of its request, so it serves
-only a prompt, label order, temperature and predicted label that are exactly those it was given for.
+A recording is a run's `verdicts.jsonl` or what `emojudge judge-record` writes. An answer is found by the digest of its request,
+so it serves only a prompt, label order, temperature and predicted label that are exactly those it was given for.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from emojudge.answers import Reply
 from emojudge.errors import JudgeError
@@ -23,11 +24,25 @@ def open(argument: str, settings: JudgeSettings) -> "ReplayJudge":
         DataError: the file cannot be read as verdicts.
         JudgeError: it holds answers of no judge or of several.
     """
-    verdicts = {verdict.key: verdict for verdict in read_jsonl(Path(argument).expanduser(), Verdict)}
+    verdicts = recorded(Path(argument).expanduser())
     names = sorted({verdict.judge for verdict in verdicts.values()})
     if len(names) != 1:
         raise JudgeError(f"{argument} holds answers of {len(names)} judges {names}; a recording has exactly one.")
     return ReplayJudge(names[0], verdicts, argument)
+
+
+def recorded(path: Path) -> dict[str, Verdict]:
+    """The answers of a recording by their requests' digests.
+
+    Raises:
+        DataError: the file cannot be read as verdicts.
+    """
+    return {verdict.key: verdict for verdict in read_jsonl(path, _verdict)}
+
+
+def _verdict(id: str = "", model: str = "", prompt_id: str = "", date: str = "", **answer: Any) -> Verdict:
+    """A line; model, prompt and day are there for people."""
+    return Verdict(id, **answer)
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def build(
         utterance_id: goes into the result, not into the messages.
         text: transcript; None and "" mean that there is none.
         cues: the voice, measured.
-        shown: the predicted label that is to be judged.
+        shown: the predicted label that is to be judged; a prompt may not tell it, and then the request does not hang on it.
         labels: allowed answers.
         settings: prompt, threshold, `confidence_from`, `max_characters` and `seed` are used.
         gender: told only with `settings.speaker_cues`.
@@ -98,8 +98,9 @@ def build(
     """
     template, version = _template(settings.prompt)
     words, was_cut = cut(clean(text or ""), settings.max_characters)
-    voice = describe(cues, gender if settings.speaker_cues else None)
-    seed = digest([version, settings.seed, words, voice, shown, list(labels)])
+    voice = describe(cues, gender if settings.speaker_cues else None, template.get("numbers", True))
+    told = shown if "$shown" in template["clip"] else ""
+    seed = digest([version, settings.seed, words, voice, told, list(labels)])
     order = random.Random(seed).sample(list(labels), len(labels))
     if turned and len(order) > 1:
         first = 1 + int(seed[:8], 16) % (len(order) - 1)
@@ -109,7 +110,7 @@ def build(
         id=utterance_id,
         messages=(
             *_opening(settings.prompt, tuple(labels), form, settings.threshold),
-            *_turn(template, form, (words, voice, shown), order, _boundary(seed, words)),
+            *_turn(template, form, (words, voice, told), order, _boundary(seed, words)),
         ),
         schema=schema(order) if form == "json" else None,
         prompt_id=f"{settings.prompt}@{version[:8]}",
@@ -187,8 +188,9 @@ def _opening(name: str, labels: tuple[str, ...], form: str, threshold: float) ->
     system = Template(template["system"]).substitute(threshold=f"{threshold * 100:g}")
     messages: list[Message] = [{"role": "system", "content": system.strip()}]
     for number, example in enumerate(template.get("examples", ())):
-        if {example["shown"], example["label"]} <= set(labels):
-            clip = (example["transcript"], example["voice"].strip(), example["shown"])
+        shown = example.get("shown", example["label"])  # a prompt that tells no prediction needs none
+        if {shown, example["label"]} <= set(labels):
+            clip = (example["transcript"], example["voice"].strip(), shown)
             messages += _turn(template, form, clip, labels, digest(number)[:8])
             answer = example["label"] if form == "word" else _example_answer(example, labels)
             messages.append({"role": "assistant", "content": answer})

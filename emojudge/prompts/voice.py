@@ -9,8 +9,10 @@ _RELATIVE = {
 _GENDER = {"f": "female", "female": "female", "m": "male", "male": "male"}
 
 
-def describe(cues: Cues, gender: str | None = None) -> str:
+def describe(cues: Cues, gender: str | None = None, numbers: bool = True) -> str:
     """One line per measure that exists: its word, its number, and what the word is relative to.
+
+    Without `numbers` a measure that has a word has it alone.
 
     >>> cues = Cues("a", 2.34, rms_dbfs=-20.5, words={"rms_dbfs": "high"}, relative_to="speaker")
     >>> print(describe(cues, "F"))
@@ -19,7 +21,7 @@ def describe(cues: Cues, gender: str | None = None) -> str:
     amplitude: high (RMS -20.5 dBFS)
     (words compared with other clips of this speaker)
     """
-    lines = [_line(cues, name, fields, number) for name, fields, number in _measures(cues) if number]
+    lines = [_line(cues, name, fields, number, numbers) for name, fields, number in _measures(cues) if number]
     sex = _GENDER.get((gender or "").strip().casefold())
     if sex:
         lines.insert(0, f"speaker: {sex}")
@@ -28,9 +30,10 @@ def describe(cues: Cues, gender: str | None = None) -> str:
     return "\n".join(lines)
 
 
-def _line(cues: Cues, name: str, fields: tuple[str, ...], number: str) -> str:
-    word = next((cues.words[field] for field in fields if field in cues.words), None)
-    return f"{name}: {word} ({number})" if word else f"{name}: {number}"
+def _line(cues: Cues, name: str, fields: tuple[str, ...], number: str, numbers: bool) -> str:
+    word = next((cues.words[field] for field in fields if field in cues.words), "")
+    told = number if numbers or not word else ""
+    return f"{name}: {word} ({told})" if word and told else f"{name}: {word or told}"
 
 
 def _measures(cues: Cues) -> list[tuple[str, tuple[str, ...], str]]:

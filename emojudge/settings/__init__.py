@@ -12,7 +12,7 @@ from emojudge.settings.base import Settings
 from emojudge.settings.data import DataSettings
 from emojudge.settings.judge import JudgeSettings
 from emojudge.settings.recordings import RecordingSettings
-from emojudge.settings.stages import CueSettings, EvaluationSettings, FusionSettings
+from emojudge.settings.stages import CueSettings, EvaluationSettings, FusionSettings, TranscriptSettings
 from emojudge.settings.training import AudioSettings, TextSettings, TrainingSettings
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Settings",
     "TextSettings",
     "TrainingSettings",
+    "TranscriptSettings",
 ]
 
 
@@ -48,6 +49,7 @@ class Config(Settings):
     ablations: dict[str, tuple[str, ...]] = Field({})
     """For `emojudge ablate`: a name for each variant, and the changes that make it, as {plain = ["audio.residual=false"]}."""
     data: DataSettings = DataSettings()
+    transcripts: TranscriptSettings = TranscriptSettings()
     audio: AudioSettings = AudioSettings()
     text: TextSettings = TextSettings()
     fusion: FusionSettings = FusionSettings()

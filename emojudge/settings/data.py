@@ -28,10 +28,15 @@ class DataSettings(Settings):
     """Shares of train, dev, test in a speaker-disjoint draw (ours)."""
     dev2: int | None = Field(None, ge=1)
     """So many clips of each class are drawn from dev and held out as the split dev2 (paper 3.1: 295; decision 13)."""
-    folds: Path | None = None
-    """A JSON file {"folds": {name: [test speakers or ids]}}; every fold is trained and tested."""
+    folds: Literal["speaker", "session"] | Path | None = Field(None, union_mode="left_to_right")
+    """Each is trained and tested in turn: every speaker (at most 100), every recording session where the corpus tells, or the
+    folds of a JSON file {"folds": {name: [test speakers or ids]}}. A fold with a speaker on both sides is refused, unless
+    the file names its "source": published folds are taken as they are."""
     fold_dev_share: Share = 0.2
     """Part of each fold's training speakers (clips, if folds share speakers) kept to choose checkpoints and fusion (ours)."""
+    verify: Literal["presence", "headers", "decoded"] = "headers"
+    """How closely recordings are looked at before any work: that they are there, that their headers can be read and tell
+    possible lengths, or that all of them decodes, which takes long (ours)."""
     limit: int | None = Field(None, ge=1)
     """At most this many utterances of each class in each split; for a quick try."""
     seed: int = 0
@@ -39,6 +44,8 @@ class DataSettings(Settings):
 
     @property
     def folds_file(self) -> Path | None:
-        """Where `folds` lies: in the corpus's folder if it is there, else as it is given."""
-        beside = self.root / self.folds if self.root and self.folds else None
+        """Where `folds` lies, if it is a file: in the corpus's folder if it is there, else as it is given."""
+        if not isinstance(self.folds, Path):
+            return None
+        beside = self.root / self.folds if self.root else None
         return beside if beside and beside.exists() else self.folds

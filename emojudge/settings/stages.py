@@ -25,6 +25,24 @@ class FusionSettings(Settings):
     """Class frequencies expected where it is used; the fused probabilities are corrected from dev's to these (decision 12)."""
 
 
+class TranscriptSettings(Settings):
+    """Automatic transcripts (decision 25)."""
+
+    transcribe: str = "none"
+    """"none", or "whisper:offline", "whisper:openai/whisper-small", "faster_whisper:FOLDER" …; decision 25. Off unless chosen."""
+    replace: bool = True
+    """Transcribe every clip, also those that come with a transcript, so that train and test have the same source (decision
+    25); false fills gaps only (ours)."""
+    language: str | None = None
+    """A code as "en"; None lets the transcriber hear which it is, clip by clip (ours)."""
+    revision: str | None = None
+    """Commit of a hub model."""
+    batch_size: Count = 8
+    """Clips at once; changes nothing but the speed (ours)."""
+    device: str = "auto"
+    """"auto" takes a GPU where there is one."""
+
+
 class CueSettings(Settings):
     """The audio description (paper 4.6)."""
 
