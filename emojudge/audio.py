@@ -39,20 +39,41 @@ def read(path: str | Path, start: float | None = None, end: float | None = None,
     Raises:
         AudioError: no such file, no audio, nothing in the stretch, longer than `max_seconds`, or values that are not finite.
     """
-    with _opened(path) as (sound, missing):
+    with opened(path) as (sound, missing):
         if missing:
             warnings.warn(f"{path} lacks {missing} bytes of the sound its header promises; what is there is used.", stacklevel=2)
         first, last = _stretch(sound, start, end, max_seconds, path)
         sound.seek(first)
-        try:
-            samples = _decode(sound, last - first, path)
-        except _decoder_error() as error:
-            raise AudioError(f"{path} cannot be decoded ({error}); restore the recording.") from None
+        parts = list(resampled(_decode(sound, last - first, path), sound.samplerate))
+    samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
     if not samples.size:
         raise AudioError(f"{path} holds no sound; restore the recording or take it out of the corpus.")
+    check_finite(samples, path)
+    return samples
+
+
+def check_finite(samples: np.ndarray, path: str | Path) -> None:
+    """Refuse NaN and infinity.
+
+    Raises:
+        AudioError: there are some.
+    """
     if not np.isfinite(samples).all():
         raise AudioError(f"{path} holds values that are not finite (NaN or infinity); record or export it again.")
-    return samples
+
+
+def blocks(path: str | Path) -> Iterator[np.ndarray]:
+    """A recording of any length as float32 mono at 16 kHz, some seconds at a time; memory stays the same however long it is.
+
+    Raises:
+        AudioError: as for `read`.
+    """
+    with opened(path) as (sound, missing):
+        if missing:
+            warnings.warn(f"{path} lacks {missing} bytes of the sound its header promises; what is there is used.", stacklevel=2)
+        for samples in resampled(_decode(sound, sound.frames, path), sound.samplerate):
+            check_finite(samples, path)
+            yield samples
 
 
 def seconds(path: str | Path) -> float:
@@ -70,12 +91,12 @@ def header(path: str | Path) -> tuple[float, int]:
     Raises:
         AudioError: as for `read`.
     """
-    with _opened(path) as (sound, missing):
+    with opened(path) as (sound, missing):
         return sound.frames / sound.samplerate, missing
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[tuple["soundfile.SoundFile", int]]:
+def opened(path: str | Path) -> Iterator[tuple["soundfile.SoundFile", int]]:
     """The decoder on a file that passed the allow-list, and the bytes it lacks.
 
     What was checked is what is decoded, being one open file. The decoder gets its descriptor: that takes half as long
@@ -131,24 +152,32 @@ def _stretch(
     return first, last
 
 
-def _decode(sound: "soundfile.SoundFile", frames: int, path: str | Path) -> np.ndarray:
-    """`frames` frames from here on, averaged over channels and resampled, block by block."""
+def _decode(sound: "soundfile.SoundFile", frames: int, path: str | Path) -> Iterator[np.ndarray]:
+    """`frames` frames from here on, averaged over channels, block by block at the file's own rate."""
+    left, size = frames, _BLOCK // sound.channels
+    while left > 0:
+        try:
+            block = sound.read(min(left, size), dtype="float32", always_2d=True)
+        except _decoder_error() as error:
+            raise AudioError(f"{path} cannot be decoded ({error}); restore the recording.") from None
+        if not len(block):
+            warnings.warn(f"{path} holds {frames - left} of the {frames} frames its header promises.", stacklevel=4)
+            return
+        left -= len(block)
+        yield block[:, 0] if sound.channels == 1 else block.mean(axis=1)
+
+
+def resampled(parts: Iterable[np.ndarray], rate: int) -> Iterator[np.ndarray]:
+    """Blocks of mono float32 samples at `rate`, brought to 16 kHz as one stream."""
     import soxr
 
-    same = sound.samplerate == SAMPLE_RATE
-    resampler = None if same else soxr.ResampleStream(sound.samplerate, SAMPLE_RATE, 1, dtype="float32")
-    left, size, parts = frames, _BLOCK // sound.channels, []
-    while left > 0:
-        block = sound.read(min(left, size), dtype="float32", always_2d=True)
-        if not len(block):
-            warnings.warn(f"{path} holds {frames - left} of the {frames} frames its header promises.", stacklevel=3)
-            break
-        left -= len(block)
-        mono = block[:, 0] if sound.channels == 1 else block.mean(axis=1)
-        parts.append(resampler.resample_chunk(mono) if resampler else mono)
-    if resampler:
-        parts.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
-    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    if rate == SAMPLE_RATE:
+        yield from parts
+        return
+    resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
+    for part in parts:
+        yield resampler.resample_chunk(part)
+    yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,10 @@ EXTRAS = {
     "tables": ("pyarrow", "Parquet tables and Hugging Face datasets"),
     "agreement": ("krippendorff", "Krippendorff's alpha"),
     "audformat": ("audformat", "audformat databases"),
+    "vad": ("silero_vad", "speech in long recordings"),
+    "media": ("av", "M4A, AAC and the sound of videos"),
+    "live": ("sounddevice", "a microphone"),
+    "pyannote": ("pyannote", "speakers by pyannote"),
     "asr": ("faster_whisper", "transcripts by faster-whisper"),
 }
 """Extra → a module of it, and what it is for."""

@@ -112,12 +112,6 @@ def train(run: Run, system: System, set: Set = None) -> None:
 
 
 @verb
-def predict(run: Run, system: System, set: Set = None) -> None:
-    """Predict with one trained model. Every clip outside the training split is predicted."""
-    experiment(run, set).predict(system, again=True)
-
-
-@verb
 def fuse(run: Run, set: Set = None) -> None:
     """Fit the fusion on dev predictions and fuse."""
     experiment(run, set).fuse(again=True)
@@ -203,7 +197,7 @@ def say(
     """
     from emojudge.pipeline import EmoJudge
 
-    told = EmoJudge.load(run, set or []).predict(clip, text)
+    told = EmoJudge.load(run, set or []).explain(clip, text)
     if json:
         print_json(asdict(told))
     else:
@@ -214,10 +208,10 @@ def say(
 
 @verb
 def list_(
-    folder: Annotated[str | None, typer.Argument(help="corpora, transcribers, encoders, judges, prompts.")] = None,
+    folder: Annotated[str | None, typer.Argument(help="corpora, transcribers, encoders, judges, writers, prompts.")] = None,
     json: Json = False,
 ) -> None:
-    """Name every corpus, transcriber, encoder, judge and prompt."""
+    """Name every corpus, transcriber, encoder, judge, output format and prompt."""
     from emojudge.catalogue import catalogue
 
     show_mappings(catalogue(folder), json)
@@ -249,7 +243,7 @@ def doctor(
     show_mappings({"EmoJudge": installed()}, json)
 
 
-from emojudge import battery_verbs, comparison_verbs, handover_verbs  # noqa: E402, F401 (register their verbs after those above)
+from emojudge import battery_verbs, comparison_verbs, handover_verbs, recording_verbs  # noqa: E402, F401 (register theirs)
 
 
 def main() -> None:

@@ -5,7 +5,8 @@ some codecs it decodes as noise. So a file's container and, for WAV and AIFF, it
 in a bounded number of bytes, whatever its name says.
 
 The layouts: RIFF/WAVE and RF64 (EBU Tech 3306), Sony Wave64, AIFF/AIFF-C (Apple 1989), FLAC (RFC 9639),
-Ogg (RFC 3533), MPEG audio (ISO 11172-3).
+Ogg (RFC 3533), MPEG audio (ISO 11172-3); for FFmpeg:
+ISO base media files (ISO 14496-12), Matroska (RFC 9559), ADTS (ISO 13818-7).
 """
 
 import struct
@@ -56,6 +57,19 @@ def _check_head(stream: BinaryIO, head: bytes, size: int, name: str) -> int:
     raise AudioError(f"{name} {_what_else(head)}")
 
 
+def media(head: bytes) -> str | None:
+    r"""The name by which FFmpeg calls a container that libsndfile does not read, and that is allowed; None for any other.
+
+    >>> media(b"\0\0\0\x20ftypM4A ")
+    'mov'
+    """
+    if head[4:8] == b"ftyp":
+        return "mov"
+    if head[:4] == b"\x1aE\xdf\xa3":
+        return "matroska"
+    return "aac" if len(head) > 1 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0 else None
+
+
 def _is_mpeg(head: bytes) -> bool:
     """An MPEG audio frame: eleven sync bits, then a layer, bit rate and sampling rate that exist."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
@@ -67,8 +81,11 @@ def _what_else(head: bytes) -> str:
     """What the file is instead, and what to do."""
     if head.startswith(b"version https://git-lfs"):
         return "is a Git LFS pointer, not the recording itself; fetch it with: git lfs pull"
-    if head[4:8] == b"ftyp" or head[:4] == b"\x1aE\xdf\xa3":
-        return "is an MP4, M4A or WebM file, which is not read; convert it, as with: ffmpeg -i IN -ac 1 -ar 16000 OUT.wav"
+    if media(head):
+        return (
+            "is an MP4, M4A, AAC or WebM file, which only `emojudge predict` reads; elsewhere convert it, "
+            "as with: ffmpeg -i IN -ac 1 -ar 16000 OUT.wav"
+        )
     if all(byte >= 32 or byte in b"\t\n\r" for byte in head):
         return "holds text, not audio; it may be a failed download, so fetch it again."
     return (

@@ -41,7 +41,7 @@ def show_mapping(title: str, content: Mapping[str, Any]) -> None:
 
 
 def show_explanation(told: Any) -> None:
-    """Draw one clip's explanation, stage by stage (see `emojudge.pipeline.Explanation`)."""
+    """Draw one clip's explanation, stage by stage (see `emojudge.explanation.Explanation`)."""
     parts: list[Any] = [Text(f"“{told.text}”" if told.text else "(no transcript)", style="italic")]
     if told.cues:
         parts.append(_panel("Voice", [Text(told.voice)]))

@@ -91,10 +91,10 @@ class Features:
     def live(self, modality: str, encoder: Encoder, rows: Sequence[Utterance], normaliser: Normaliser) -> LiveFrames:
         """Frames of utterances that can be read, computed when asked for and kept nowhere."""
         return LiveFrames(
-            encoder, {u.id: [self._item(modality, u, normaliser, change) for change in self._changes(modality)] for u in rows}
+            encoder, {u.id: [self._item(modality, u, normaliser, change) for change in self.changes(modality)] for u in rows}
         )
 
-    def _changes(self, modality: str) -> tuple[str, ...]:
+    def changes(self, modality: str) -> tuple[str, ...]:
         """What makes the copies of an utterance; the first is the utterance itself."""
         if modality == "text":
             return ("",)
@@ -107,7 +107,7 @@ class Features:
         folder = self._folder if self._folder and modality == "audio" else cache_folder() / "features"
         cache = FeatureCache(folder, encoder)
         keys: dict[str, list[str]] = {}
-        for change in self._changes(modality):
+        for change in self.changes(modality):
             found, skipped = cache.fill(
                 [self._item(modality, u, normaliser, change) for u in rows], f"Encoding {modality} {change}".strip()
             )

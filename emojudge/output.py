@@ -67,3 +67,29 @@ def show_plan(source: Path, changes: list[str] | None, as_json: bool) -> None:
 
     found = table(load_config(source, changes or []))
     print_json([dict(zip(found.headers, row, strict=True)) for row in found.rows]) if as_json else show_tables([found])
+
+
+def show_recording(told: Any, as_json: bool) -> None:
+    """A recording's segments: a table, or one JSON line each."""
+    from emojudge.display import show_tables
+    from emojudge.tables import Table
+
+    if as_json:
+        print(*(json.dumps(row, ensure_ascii=False) for row in told.rows()), sep="\n", end="\n" if told.segments else "")
+        return
+    names = [
+        name for name in ("speaker", "emotion", "confidence", *told.errors, "text") if any(row.get(name) for row in told.flat())
+    ]
+    rows = [[f"{row['start']:.1f}–{row['end']:.1f}", *(_cell(row[name]) for name in names)] for row in told.flat()]
+    show_tables([Table(f"{told.name}, {told.seconds:.0f} s", ["seconds", *names], rows, told.notice)])
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else value or ""
+
+
+def show_event(event: Any, as_json: bool) -> None:
+    """Something heard live, at once: a line, or JSON."""
+    row = {"kind": event.kind, "latency": round(event.latency, 2), **asdict(event.segment)}
+    caption = f"{event.segment.start:7.1f} s {event.segment.caption}"
+    print(json.dumps(row, ensure_ascii=False) if as_json else caption if event.kind == "segment" else f"{caption} …", flush=True)

@@ -1,194 +1,293 @@
-"""A trained run as one object: `EmoJudge.load("runs/demo").predict("clip.wav", "I won!")` explains each stage."""
+"""A trained run as one object: `EmoJudge.load("runs/demo").predict("clip.wav")`, and so for clips, recordings and streams."""
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from emojudge import audio, cues, fusion, judging, transcripts
-from emojudge.audio import Normaliser
+from emojudge import audio, cues, judging, live, streams, transcripts, turns
+from emojudge.activity import Segmenter, Stretch, stretches
 from emojudge.calibrated import weigh
 from emojudge.config import load_config
-from emojudge.errors import DataError, ModelError
-from emojudge.features import Features
-from emojudge.inference import predict
-from emojudge.models import EmotionModel, Encoder, load, read_card
-from emojudge.prompts import describe
+from emojudge.errors import ModelError
+from emojudge.experiment import Experiment
+from emojudge.explanation import Explanation
+from emojudge.hearing import Models, Sound, batches, worded
 from emojudge.refine import refine
 from emojudge.runs import RunFolder
 from emojudge.settings import Config
 from emojudge.storage import read_json
-from emojudge.types import Cues, Prediction, Utterance, Verdict, Word
-
-REASONS = {
-    "changed": "is confident enough to change the label",
-    "kept_agree": "agrees",
-    "kept_low_confidence": "would change the label, but is not confident enough",
-}
-"""What the commonest of `emojudge.refine.REASONS` say in words."""
-
-
-@dataclass
-class Explanation:
-    """One clip, stage by stage. `predictions` are by task, then by system; `seconds` by stage."""
-
-    id: str
-    text: str | None = None
-    cues: Cues | None = None
-    predictions: dict[str, dict[str, Prediction]] = field(default_factory=dict)
-    verdict: Verdict | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
-    notice: str = ""
-
-    @property
-    def label(self) -> str:
-        """The last system's emotion: judged, else fused, else the only model's.
-
-        Raises:
-            DataError: the run has no emotions.
-        """
-        if "emotions" not in self.predictions:
-            raise DataError("This run predicts attributes only; it has no emotion to give.")
-        return list(self.predictions["emotions"].values())[-1].label
-
-    @property
-    def voice(self) -> str:
-        """The audio description, as the judge reads it."""
-        return describe(self.cues) if self.cues else ""
-
-    @property
-    def judgement(self) -> str:
-        """The verdict in a sentence."""
-        if self.verdict is None:
-            return ""
-        note = self.predictions["emotions"]["judge"].note
-        said = f"{self.verdict.judge} says {self.verdict.label} ({self.verdict.confidence:.0%}) and {REASONS.get(note, note)}."
-        return f"{said} {self.verdict.reason}".strip()
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Add the seconds spent inside to `seconds`."""
-        started = time.monotonic()
-        yield
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - started
+from emojudge.streams import Recording
+from emojudge.timeline import Segment, Timeline, settle
+from emojudge.types import Cues, Prediction, Transcript, Utterance, Verdict, Word
 
 
 class EmoJudge:
     """A trained run, ready to predict. Of a run with folds or seeds, the first is taken."""
 
-    def __init__(self, run: RunFolder, config: Config) -> None:
-        self.run, self.config, self.part = run, config, run.parts()[0]
-        self.features = Features(config)
-        self.encoders: dict[str, Encoder] = {}
-        self.models: dict[tuple[str, str], EmotionModel] = {}
-        self.systems = ("early",) if config.fusion_method == "early" else config.modalities
+    def __init__(self, config: Config, run: RunFolder | None = None) -> None:
+        self.config, self.run = config, run
+        self._judge: Any = None
+        self._transcriber: transcripts.Transcriber | None = None
+        if run is not None:
+            self._open(run)
+
+    def _open(self, run: RunFolder) -> None:
+        self.run = run
+        self.part = run.parts()[0]
+        self.models = Models(self.part, self.config)
         path = run.file("quantiles.json")
         self.quantiles = cues.Quantiles.from_json(read_json(path)) if path.exists() else None
         self.notice = read_json(run.file("run.json")).get("notice", "")
-        self._judge: Any = None
-        self._transcriber: transcripts.Transcriber | None = None
 
     @classmethod
-    def load(cls, folder: str | Path, changes: Sequence[str] = ()) -> "EmoJudge":
-        """Open a run folder; models are loaded when first asked.
+    def load(cls, source: str | Path, changes: Sequence[str] = ()) -> "EmoJudge":
+        """Open a run folder, whose models are loaded when first asked; or an experiment (TOML), to be fitted first.
 
         Raises:
             DataError: no run folder.
             ModelError: its models hear a clip beside the others of its speaker, and so none alone.
             ConfigError: a change names no setting.
         """
-        run = RunFolder.open(folder)
+        if Path(source).suffix == ".toml":
+            return cls(load_config(Path(source), changes))
+        run = RunFolder.open(source)
         if "audio" in run.config.modalities and run.config.audio.normalise_features == "speaker":
-            raise ModelError(f"{folder} needs many clips of a speaker; train with normalise_features = 'none' to hear one.")
-        return cls(run, load_config(changes=changes, base=run.config))
+            raise ModelError(f"{source} needs many clips of a speaker; train with normalise_features = 'none' to hear one.")
+        return cls(load_config(changes=changes, base=run.config), run)
 
-    def predict(self, clip: str | Path, text: str | None = None) -> Explanation:
-        """Explain one recording. Without `text` it is transcribed, if the run reads text.
+    def fit(self, manifest: str | Path, into: str | Path, changes: Sequence[str] = ()) -> "EmoJudge":
+        """Train these settings on a table of one's own (see docs/corpora.md), from its check to its report, and return self.
+
+        Args:
+            manifest: CSV, JSON Lines or Parquet with the columns audio, emotion, speaker, split ….
+            into: the run folder to fill; what is done there already is not done again.
+            changes: settings, as 'data.labels=["Happy", "Sad"]'.
+
+        Raises:
+            EmoJudgeError: the table or the settings cannot be used.
+        """
+        self.config = load_config(changes=["data.corpus=table", f"data.root={manifest}", *changes], base=self.config)
+        Experiment(self.config, Path(into)).everything()
+        self._open(RunFolder.open(into))
+        return self
+
+    @property
+    def classes_(self) -> tuple[str, ...]:
+        """The emotions, in the order of `predict_proba`'s columns."""
+        return tuple(self.config.data.labels)
+
+    def predict_proba(
+        self, recordings: Recording | Sequence[Recording], text: Any = None, sampling_rate: int = audio.SAMPLE_RATE
+    ) -> np.ndarray:
+        """Probabilities (N, classes) of whole clips, each taken as one utterance; for long recordings there is `timeline`.
+
+        Args:
+            recordings: one or several; (1, classes) for one.
+            text: what is said, one for each; without it clips are transcribed, if the run reads text.
+            sampling_rate: of samples that do not say.
+
+        Raises:
+            AudioError: one of them cannot be used.
+            ModelError: the run has no emotions, or is not trained.
+        """
+        if "emotions" not in self.config.tasks:
+            raise ModelError("This run predicts attributes only; it has no emotion to give.")
+        found = self._last("emotions", recordings, text, sampling_rate)
+        return np.array([[one.scores[name] for name in self.classes_] for one in found])
+
+    def predict(
+        self, recordings: Recording | Sequence[Recording], text: Any = None, sampling_rate: int = audio.SAMPLE_RATE
+    ) -> Any:
+        """The emotion of a clip, or an array of emotions for several; of a run with attributes alone, their values by name.
+
+        Arguments and errors are those of `predict_proba`.
+        """
+        task = self.config.tasks[0]
+        said = self._last(task, recordings, text, sampling_rate)
+        found: Any = np.array([p.label for p in said]) if task == "emotions" else [dict(p.scores) for p in said]
+        return found if _several(recordings) else said[0].label if task == "emotions" else found[0]
+
+    def _last(self, task: str, recordings: Any, text: Any, rate: int) -> list[Prediction]:
+        """The last system's prediction of each clip, in their order."""
+        several = list(recordings) if _several(recordings) else [recordings]
+        texts = [text] * len(several) if text is None or isinstance(text, str) else list(text)
+        found: list[Prediction] = []
+        sounds = (Sound(str(i), streams.load(one, rate), said) for i, (one, said) in enumerate(zip(several, texts, strict=True)))
+        for batch in batches(sounds):
+            predictions = self._models.predict(worded(batch, self._hear(batch)), [task])[task][self._models.last]
+            found += [predictions[sound.id] for sound in batch]
+        return found
+
+    @property
+    def _run(self) -> RunFolder:
+        if self.run is None:
+            raise ModelError("These settings are not trained yet; call fit(manifest, into) first, or load a run folder.")
+        return self.run
+
+    @property
+    def _models(self) -> Models:
+        _ = self._run
+        return self.models
+
+    def _hear(self, batch: Sequence[Sound]) -> dict[str, Transcript]:
+        """What is said in sounds without words, if the run reads text; heard as the run was, or by Whisper base."""
+        silent = [s for s in batch if s.text is None and "text" in self.config.modalities]
+        if not silent:
+            return {}
+        if self._transcriber is None:
+            settings = self.config.transcripts
+            named = settings.transcribe if settings.transcribe != "none" else "whisper:offline"
+            self._transcriber = transcripts.open_transcriber(settings.model_copy(update={"transcribe": named}))
+        return dict(zip([s.id for s in silent], self._transcriber.transcribe([s.samples for s in silent]), strict=True))
+
+    def _timed(self, heard: Transcript | None) -> Sequence[Word]:
+        """The words only where the run's own rates are by their times."""
+        return heard.words if heard and heard.confidence and self.config.transcripts.transcribe != "none" else ()
+
+    def explain(self, clip: Recording, text: str | None = None) -> Explanation:
+        """Explain one clip, stage by stage. Without `text` it is transcribed, if the run reads text.
 
         Raises:
             AudioError: the recording cannot be used.
         """
-        told = Explanation(str(clip), text, notice=self.notice)
+        models = self._models
+        told = Explanation(str(clip) if isinstance(clip, str | Path) else "clip", text, notice=self.notice)
         words: Sequence[Word] = ()
         with told.timed("reading"):
-            samples = audio.read(clip)
-        if text is None and self._reads():
+            samples = streams.load(clip)
+        if text is None and "text" in self.config.modalities:
             with told.timed("transcript"):
-                words = self._hear(samples, told)
+                heard = self._hear([Sound(told.id, samples)])[told.id]
+                told.text, words = heard.text, self._timed(heard)
         with told.timed("cues"):
-            told.cues = cues.measure(told.id, samples, told.text, self.config.cues, words)
-            if self.quantiles:
-                told.cues = self.quantiles.describe(told.cues, None)
-        utterance = Utterance(told.id, audio=str(clip), text=told.text)
-        for task in self.config.tasks:
-            told.predictions[task] = self._predict(utterance, task, told)
+            told.cues = self._cues(told.id, samples, told.text, words)
+        sound = Sound(told.id, samples, told.text)
+        for task, found in models.predict([sound], timed=told.timed).items():
+            told.predictions[task] = {system: own[sound.id] for system, own in found.items() if own}
         if self.config.judge.judge != "none" and "emotions" in told.predictions:
             with told.timed("judge"):
-                self._ask(utterance, told)
+                shown = told.predictions["emotions"]
+                [(shown["judge"], told.verdict)] = self._ask([sound], {sound.id: told.cues}, [shown[models.last]])
         return told
 
-    def _hear(self, samples: np.ndarray, told: Explanation) -> Sequence[Word]:
-        """Transcribe as the run was, or by Whisper base; the words only where the run's own rates are by their times."""
-        settings = self.config.transcripts
-        own = settings.transcribe != "none"
-        if self._transcriber is None:
-            named = settings.transcribe if own else "whisper:offline"
-            self._transcriber = transcripts.open_transcriber(settings.model_copy(update={"transcribe": named}))
-        [heard] = self._transcriber.transcribe([samples])
-        told.text = heard.text
-        return heard.words if own and heard.confidence else ()
+    def _cues(self, id: str, samples: np.ndarray, text: str | None, words: Sequence[Word] = ()) -> Cues:
+        measured = cues.measure(id, samples, text, self.config.cues, words)
+        return self.quantiles.describe(measured, None) if self.quantiles else measured
 
-    def _reads(self) -> bool:
-        return "text" in self.config.modalities
-
-    def _predict(self, utterance: Utterance, task: str, told: Explanation) -> dict[str, Prediction]:
-        """Every system's prediction for one task, fusion last."""
-        found: dict[str, Prediction] = {}
-        for system in self.systems:
-            with told.timed(system):
-                model = self._model(task, system)
-                sources = {
-                    m: self.features.live(m, self.encoders[m], [utterance], Normaliser(**model.card.normaliser))
-                    for m in model.card.modalities
-                }
-                [found[system]] = predict(model, sources, [utterance.id], system)
-        if len(self.systems) > 1:
-            with told.timed("fusion"):
-                outputs = {system: {utterance.id: prediction} for system, prediction in found.items()}
-                [found["fusion"]] = fusion.load(self.part.fusion(task)).predict(outputs, [utterance.id])
-        return found
-
-    def _model(self, task: str, system: str) -> EmotionModel:
-        if (task, system) not in self.models:
-            folder = self.part.model(task, system)
-            for modality in read_card(folder).modalities:
-                if modality not in self.encoders or self.features.settings(modality).train != "none":
-                    self.encoders[modality] = self.features.encoder(modality)
-            self.models[task, system] = load(folder, self.encoders)
-        return self.models[task, system]
-
-    def _ask(self, utterance: Utterance, told: Explanation) -> None:
-        """Ask about this clip, whatever `judge.ask` says of others, and refine."""
-        found = told.predictions["emotions"]
-        shown = list(found.values())[-1]
+    def _ask(
+        self, sounds: Sequence[Sound], voices: Mapping[str, Cues], shown: Sequence[Prediction]
+    ) -> list[tuple[Prediction, Verdict]]:
+        """Ask about these clips, whatever `judge.ask` says of others, and refine."""
         settings = self.config.judge.model_copy(update={"explain": "always"})
         self._judge = self._judge or judging.open_judge(settings)
         asked = judging.prompts(
-            [utterance.id],
-            {utterance.id: utterance},
-            {utterance.id: told.cues} if told.cues else {},
-            {utterance.id: shown},
+            [s.id for s in sounds],
+            {s.id: Utterance(s.id, text=s.text) for s in sounds},
+            voices,
+            {one.id: one for one in shown},
             labels=self.config.data.labels,
             settings=settings,
         )
         # A ledger of its own: here even a verdict that agrees is asked for its reason.
-        [told.verdict] = judging.judge(asked, self._judge, self.run.file("say.sqlite"), settings=settings)
+        verdicts = judging.judge(asked, self._judge, self._run.file("say.sqlite"), settings=settings)
         path = self.part.calibration()
-        if settings.policy == "calibrated" and path.exists():
-            found["judge"] = weigh(shown, told.verdict, read_json(path))
-        else:
-            found["judge"] = refine(shown, told.verdict, **settings.gates)
+        weights = read_json(path) if settings.policy == "calibrated" and path.exists() else None
+        return [
+            (weigh(one, verdict, weights) if weights else refine(one, verdict, **settings.gates), verdict)
+            for one, verdict in zip(shown, verdicts, strict=True)
+        ]
+
+    def timeline(
+        self, recording: Recording, speakers: int | str = "off", judge: bool = False, sampling_rate: int = audio.SAMPLE_RATE
+    ) -> Timeline:
+        """A recording of any length: its speech in segments, each with words, emotion and attributes. Memory stays the same.
+
+        Args:
+            recording: a path (also of a video), or samples.
+            speakers: how many there are, "off", or "auto" where `recordings.turns` can count.
+            judge: ask the run's judge about each segment.
+            sampling_rate: of samples that do not say.
+
+        Raises:
+            AudioError: the recording cannot be used.
+            MissingExtra: it needs FFmpeg, or its speakers need pyannote, which is not installed.
+        """
+        settings, models = self.config.recordings, self._models
+        path = str(recording) if isinstance(recording, str | Path) else None
+        name = Path(path).name if path else "recording"
+        told = Timeline(name, 0.0, [], models.errors, self.notice, None if name == streams.SPOOLED else path)
+        found = None if speakers == "off" else turns.open_turns(settings.turns, path, speakers)
+        blocks = streams.blocks(path, settings.max_seconds) if path else iter([streams.load(recording, sampling_rate)])
+        cutter = Segmenter(settings)
+        for batch in batches(_sounds(stretches(blocks, cutter), told.name)):
+            told.segments += self.segments(batch, judge)
+            if found:
+                found.hear(batch)
+        told.seconds = cutter.position / audio.SAMPLE_RATE
+        if found:
+            for segment, speaker in zip(told.segments, found.speakers(told.segments, speakers), strict=True):
+                segment.speaker = speaker
+        settle(told.segments, settings.smoothing)
+        return told
+
+    def segments(self, batch: Sequence[Sound], judge: bool = False) -> list[Segment]:
+        """Stretches of one recording, each by itself."""
+        heard = self._hear(batch)
+        batch = worded(batch, heard)
+        found = self._models.predict(batch)
+        alone = {task: own[self._models.last] for task, own in found.items()}
+        verdicts: dict[str, Verdict] = {}
+        if judge and "emotions" in alone:
+            voices = {s.id: self._cues(s.id, s.samples, s.text, self._timed(heard.get(s.id))) for s in batch}
+            asked = self._ask(batch, voices, [alone["emotions"][s.id] for s in batch])
+            alone["emotions"] = {prediction.id: prediction for prediction, _ in asked}
+            verdicts = {verdict.id: verdict for _, verdict in asked}
+        return [
+            Segment(
+                s.start,
+                s.start + s.seconds,
+                s.text,
+                _words(heard.get(s.id), s.start),
+                alone={task: own[s.id].scores for task, own in alone.items()},
+                verdict=_told(verdicts[s.id], alone["emotions"][s.id].note) if s.id in verdicts else {},
+            )
+            for s in batch
+        ]
+
+    @property
+    def hears(self) -> bool:
+        """Whether there is a model of the voice alone."""
+        return "audio" in self._models.systems
+
+    def voice(self, sound: Sound) -> Segment:
+        """A sound by its voice alone; nothing is transcribed."""
+        found = self._models.predict([sound])
+        alone = {task: own[self._models.last][sound.id].scores for task, own in found.items()}
+        return Segment(sound.start, sound.start + sound.seconds, alone=alone)
+
+    def stream(self, chunks: Iterable[np.ndarray], sampling_rate: int = audio.SAMPLE_RATE) -> Iterator[live.Event]:
+        """Sound as it comes: events while somebody speaks, and when a segment is over; see `emojudge.live`."""
+        yield from live.listen(self, chunks, sampling_rate)
+
+
+def _several(recordings: Any) -> bool:
+    return not isinstance(recordings, str | Path | np.ndarray | Mapping)
+
+
+def _sounds(found: Iterable[Stretch], name: str) -> Iterator[Sound]:
+    return (Sound(f"{name} {one.start:.3f}", one.samples, start=one.start) for one in found)
+
+
+def _words(heard: Transcript | None, start: float) -> list[dict[str, Any]]:
+    """Words with their times in the recording."""
+    return [
+        {**asdict(word), "start": round(start + word.start, 3), "end": round(start + word.end, 3)}
+        for word in (heard.words if heard else ())
+    ]
+
+
+def _told(verdict: Verdict, note: str) -> dict[str, Any]:
+    return {"label": verdict.label, "confidence": verdict.confidence, "reason": verdict.reason, "outcome": note}

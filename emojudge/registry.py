@@ -1,7 +1,8 @@
 """`"name[:argument]"` → the module that implements it.
 
 The folder is the registry: `emojudge/corpora/ravdess.py` is the corpus `ravdess`. Other packages add
-theirs through the entry-point groups `emojudge.corpora`, `emojudge.encoders`, `emojudge.transcribers` and `emojudge.judges`.
+theirs through the entry-point groups `emojudge.corpora`, `emojudge.encoders`, `emojudge.transcribers`,
+`emojudge.judges` and `emojudge.writers`.
 """
 
 import difflib
@@ -13,7 +14,13 @@ from types import ModuleType
 
 from emojudge.errors import UnknownName
 
-FOLDERS = {"corpora": "corpus", "transcribers": "transcriber", "encoders": "encoder", "judges": "judge"}
+FOLDERS = {
+    "corpora": "corpus",
+    "transcribers": "transcriber",
+    "encoders": "encoder",
+    "judges": "judge",
+    "writers": "format",
+}
 """Each folder, and what one of its files is called."""
 
 

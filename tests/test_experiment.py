@@ -139,7 +139,7 @@ def test_a_killed_run_goes_on_where_it_was(corpus, tmp_path):
 def test_one_clip_is_explained(run):
     judge = EmoJudge.load(run.run.root)
     clip = next(u for u in run.utterances.values() if u.split == "test")
-    told = judge.predict(clip.audio, clip.text)
+    told = judge.explain(clip.audio, clip.text)
     stored = {s: run.run.parts()[0].read_predictions("emotions", s)[clip.id] for s in ("audio", "text", "fusion")}
     for system, prediction in stored.items():
         ours = told.predictions["emotions"][system].scores
@@ -152,7 +152,7 @@ def test_one_clip_is_explained(run):
 
 def test_one_clip_without_words_is_transcribed(run):
     clip = next(u for u in run.utterances.values() if u.split == "test")
-    told = EmoJudge.load(run.run.root, ["judge.judge=none"]).predict(clip.audio)
+    told = EmoJudge.load(run.run.root, ["judge.judge=none"]).explain(clip.audio)
     assert told.text is not None and told.verdict is None and "transcript" in told.seconds
 
 

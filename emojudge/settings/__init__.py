@@ -11,6 +11,7 @@ from pydantic import Field
 from emojudge.settings.base import Settings
 from emojudge.settings.data import DataSettings
 from emojudge.settings.judge import JudgeSettings
+from emojudge.settings.recordings import RecordingSettings
 from emojudge.settings.stages import CueSettings, EvaluationSettings, FusionSettings, TranscriptSettings
 from emojudge.settings.training import AudioSettings, TextSettings, TrainingSettings
 
@@ -22,6 +23,7 @@ __all__ = [
     "EvaluationSettings",
     "FusionSettings",
     "JudgeSettings",
+    "RecordingSettings",
     "Settings",
     "TextSettings",
     "TrainingSettings",
@@ -54,6 +56,7 @@ class Config(Settings):
     cues: CueSettings = CueSettings()
     judge: JudgeSettings = JudgeSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    recordings: RecordingSettings = RecordingSettings()
 
     @property
     def systems(self) -> tuple[str, ...]:

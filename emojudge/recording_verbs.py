@@ -1,0 +1,71 @@
+"""Verbs for recordings of any length: files and folders, standard input, a microphone."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emojudge.verbs import Json, Set, experiment, verb
+
+Spoken = Annotated[Path, typer.Option("--run", help="The run whose models speak.")]
+
+
+@verb
+def predict(
+    paths: Annotated[
+        list[str], typer.Argument(help="Recordings, folders of them, or - for standard input; or RUN SYSTEM.", metavar="FILES…")
+    ],
+    run: Spoken = Path("runs/demo"),
+    output: Annotated[Path | None, typer.Option("--output", help="Folder to write to; without it results are printed.")] = None,
+    format: Annotated[str, typer.Option("--format", help="Formats, with commas between; see `emojudge list writers`.")] = "jsonl",
+    speakers: Annotated[str, typer.Option("--speakers", help="How many speak, or off; auto with pyannote.")] = "off",
+    judge: Annotated[bool, typer.Option("--judge", help="Ask the run's judge about every segment.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Also what was written before.")] = False,
+    set: Set = None,
+    json: Json = False,
+) -> int:
+    """Find the speech in recordings, and its words, emotions and attributes, segment by segment.
+
+    WAV, FLAC, OGG, MP3, M4A, Opus and the sound of videos, hours long, in constant memory. What cannot be used is listed in
+    skipped.jsonl, and the exit code is 1. With a run folder and audio, text or early instead, that model of the run predicts its
+    corpus: every clip outside the training split.
+    """
+    if len(paths) == 2 and paths[1] in ("audio", "text", "early") and Path(paths[0]).is_dir():
+        experiment(Path(paths[0]), set).predict(paths[1], again=True)
+        return 0
+    from emojudge import recordings, streams
+    from emojudge.output import show_recording
+    from emojudge.pipeline import EmoJudge
+
+    skipped: dict[str, str] = {}
+    with ExitStack() as stack:
+        spooled = stack.enter_context(streams.spooled()) if "-" in paths else None
+        files = [str(spooled) if path == "-" else path for path in paths]
+        work = recordings.jobs(files, output, format.split(","))
+        opened = EmoJudge.load(run, set or [])
+        for job, told in recordings.predict(work, lambda path: opened.timeline(path, speakers, judge), skipped, again):
+            print(*job.files.values(), sep="\n") if job.files else show_recording(told, json)
+    if output:
+        recordings.note(output, skipped)
+    return 1 if skipped else 0
+
+
+@verb
+def listen(
+    run: Spoken = Path("runs/demo"),
+    device: Annotated[str | None, typer.Option("--device", help="A microphone's name or number (default: the system's).")] = None,
+    set: Set = None,
+    json: Json = False,
+) -> None:
+    """Listen to the microphone until Ctrl-C: what is heard while somebody speaks, and each segment once it is over.
+
+    Nothing is recorded, and nothing leaves this machine. With --json, each event is one line.
+    """
+    from emojudge import live
+    from emojudge.output import show_event
+    from emojudge.pipeline import EmoJudge
+
+    opened = EmoJudge.load(run, set or [])
+    for event in opened.stream(live.microphone(int(device) if device and device.isdecimal() else device)):
+        show_event(event, json)

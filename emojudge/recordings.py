@@ -1,0 +1,111 @@
+"""`emojudge predict FILES`: each recording to one file of every format; what is done is skipped, what is broken is listed."""
+
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from emojudge import registry, streams
+from emojudge.errors import AudioError, DataError
+from emojudge.progress import say
+from emojudge.storage import write_jsonl
+from emojudge.timeline import Timeline
+
+
+@dataclass(frozen=True)
+class Job:
+    """A recording, and the files it is to become, by format."""
+
+    path: Path
+    files: dict[str, Path]
+
+    @property
+    def done(self) -> bool:
+        """Whether they are all there; each is written whole or not at all."""
+        return all(file.exists() for file in self.files.values())
+
+
+def jobs(paths: Iterable[str | Path], output: Path | None, formats: Sequence[str]) -> list[Job]:
+    """Every recording in `paths`, and where its results go under `output` (nowhere without it).
+
+    Raises:
+        UnknownName: there is no such format.
+        DataError: no recordings, or two would become one file.
+    """
+    suffixes = {name: registry.resolve("writers", name)[0].SUFFIX for name in formats}
+    found = streams.find(paths)
+    if output is None:
+        return [Job(path, {}) for path in found]
+    names = _names(found, [Path(path) for path in paths])
+    return [
+        Job(p, {f: output / f"{name}{suffix}" for f, suffix in suffixes.items()}) for p, name in zip(found, names, strict=True)
+    ]
+
+
+def _names(found: Sequence[Path], given: Sequence[Path]) -> list[str]:
+    """A recording's name without its suffix, below the folder that was given; with it where two would be the same."""
+    below = [
+        next((path.relative_to(one) for one in given if one.is_dir() and path.is_relative_to(one)), Path(path.name))
+        for path in found
+    ]
+    short = [path.with_suffix("").as_posix() for path in below]
+    names = [one if short.count(one) == 1 else path.as_posix() for one, path in zip(short, below, strict=True)]
+    for name, path in zip(names, found, strict=True):
+        if names.count(name) > 1:
+            raise DataError(f"{path} and another recording would both become {name}; give the folder above both instead.")
+    return names
+
+
+def predict(
+    work: Iterable[Job], timeline: Callable[[Path], Timeline], skipped: dict[str, str], again: bool = False
+) -> Iterator[tuple[Job, Timeline]]:
+    """Each recording's timeline, written and yielded; one that cannot be used is said, noted in `skipped`, and passed over.
+
+    Args:
+        work: what `jobs` gave.
+        timeline: makes one from a path.
+        skipped: takes the reason by path.
+        again: also what is done already.
+    """
+    for job in work:
+        if job.files and job.done and not again:
+            say(f"{job.path}: done already")
+            continue
+        started = time.monotonic()
+        try:
+            with _quietly(job.path):
+                told = timeline(job.path)
+        except AudioError as error:
+            skipped[str(job.path)] = str(error)
+            say(f"warning: {error}")
+            continue
+        for form, file in job.files.items():
+            registry.resolve("writers", form)[0].write(told, file)
+        took = time.monotonic() - started
+        speed = f"{told.seconds / took:.1f} × real time"
+        say(f"{job.path}: {told.seconds:.0f} s, {len(told.segments)} segments, in {took:.0f} s ({speed})")
+        yield job, told
+
+
+def note(output: Path, skipped: dict[str, str]) -> None:
+    """skipped.jsonl says what could not be used this time; where all is well there is none."""
+    path = output / "skipped.jsonl"
+    path.unlink(missing_ok=True)
+    if skipped:
+        write_jsonl(path, [{"file": file, "reason": reason} for file, reason in skipped.items()])
+        say(f"warning: recordings that could not be used: {len(skipped)}; {path} says why")
+
+
+@contextmanager
+def _quietly(path: Path) -> Iterator[None]:
+    """Warnings about the recording as one line each."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for one in told:
+        if str(path) in str(one.message):
+            say(f"warning: {one.message}")
+        else:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)

@@ -1,0 +1,1 @@
+"""One format, one file: `SUFFIX` and `write(timeline, path)`; see docs/extend.md."""
