@@ -110,7 +110,8 @@ def main() -> None:
     options.add_argument("--transcribers", nargs="*", default=there, choices=OURS)
     asked = options.parse_args()
     print(f"{HEADER}\n|---|---|---|--:|--:|--:|--:|--:|--:|--:|", flush=True)
-    for corpus, name in product(asked.corpora, asked.transcribers):
+    there = [corpus for corpus in asked.corpora if (asked.data / corpus).is_dir()]
+    for corpus, name in product(there, asked.transcribers):
         rows = draw(corpus, asked.data / corpus, asked.clips)
         clips, said = [audio.read(str(u.audio), u.start, u.end) for u in rows], [str(u.text) for u in rows]
         for language in (CORPORA[corpus],) if asked.given else (CORPORA[corpus], None):
