@@ -11,7 +11,7 @@ from emojudge.errors import EmoJudgeError, MissingExtra
 from emojudge.evaluation import Row, find
 from emojudge.groups import group_scores
 from emojudge.judged import read_cues
-from emojudge.narrative import main_split, verdict
+from emojudge.narrative import main_split, resampled, verdict
 from emojudge.registry import resolve
 from emojudge.runs import JUDGED, RunFolder
 from emojudge.settings import Config
@@ -68,15 +68,17 @@ def contents(run: RunFolder, rows: Sequence[Row], results: Mapping[str, Sequence
     about, config = read_json(run.file("run.json")), run.config
     sections = [section for task in config.tasks if (section := _task(run, rows, results[task]))]
     source, licence = told(config.data.corpus)
+    people = list(read_jsonl(run.manifest_file(), Utterance))
     return {
         "front": front_matter(run, rows),
         "config": config,
-        "verdict": verdict(run, rows),
+        "verdict": verdict(run, rows).strip(),
         "notice": about.get("notice", ""),
         "encoders": {m: {"audio": config.audio, "text": config.text}[m] for m in config.modalities},
         "source": source,
         "licence": licence,
-        "data": data_table(list(read_jsonl(run.manifest_file(), Utterance)), config),
+        "data": data_table(people, config),
+        "cluster": resampled(config, people),
         "tasks": sections,
         "limits": [limit for section in sections for limit in section["limits"]],
         "folds": len(run.folds),
