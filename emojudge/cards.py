@@ -9,7 +9,7 @@ from emojudge import provenance
 from emojudge.aligned import PartResults
 from emojudge.errors import EmoJudgeError, MissingExtra
 from emojudge.evaluation import Row, find
-from emojudge.groups import group_scores
+from emojudge.groups import group_scores, listed
 from emojudge.judged import read_cues
 from emojudge.narrative import main_split, resampled, verdict
 from emojudge.registry import resolve
@@ -147,7 +147,7 @@ def _task(run: RunFolder, rows: Sequence[Row], results: Sequence[PartResults]) -
     joint = [system for system in present if system not in JUDGED][-1]
     groups = group_scores(results, joint, split, read_cues(run))
     score = "UAR" if task == "emotions" else "Mean CCC"
-    lines = [[f"{g.kind}: {g.name}", str(g.n), number(vars(g.score), interval=True)] for g in groups]
+    lines = [[f"{g.kind}: {g.name}", str(g.n), number(vars(g.score), interval=True)] for g in listed(groups)]
     classes = _classes(rows, task, split, present, config) if task == "emotions" else None
     return {
         "name": task,

@@ -17,7 +17,7 @@ from emojudge.errors import MissingExtra
 from emojudge.evaluation import Row, find
 from emojudge.features import Features
 from emojudge.figures import scatter, training_curves
-from emojudge.groups import SPEAKERS, group_scores
+from emojudge.groups import group_scores
 from emojudge.judged import read_cues, spent
 from emojudge.narrative import cost_sentence, difference, judge_sentence, main_split, resampled, verdict
 from emojudge.plane import places, plane
@@ -103,7 +103,6 @@ def contents(run: RunFolder, rows: Sequence[Row], results: Results, embed_audio:
         "seeds": run.config.seeds,
         "classes": len(run.config.data.labels),
         "short": SHORT,
-        "most_speakers": SPEAKERS,
         **_made(run, about),
     }
 
