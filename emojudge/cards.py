@@ -10,9 +10,9 @@ from emojudge.aligned import PartResults
 from emojudge.corpus_tables import data_table
 from emojudge.errors import EmoJudgeError, MissingExtra
 from emojudge.evaluation import Row, find
-from emojudge.groups import group_scores
+from emojudge.groups import group_scores, listed
 from emojudge.judged import read_cues
-from emojudge.narrative import main_split, verdict
+from emojudge.narrative import main_split, resampled, verdict
 from emojudge.registry import resolve
 from emojudge.runs import JUDGED, RunFolder
 from emojudge.settings import Config
@@ -69,15 +69,17 @@ def contents(run: RunFolder, rows: Sequence[Row], results: Mapping[str, Sequence
     about, config = read_json(run.file("run.json")), run.config
     sections = [section for task in config.tasks if (section := _task(run, rows, results[task]))]
     source, licence = told(config.data.corpus)
+    people = list(read_jsonl(run.manifest_file(), Utterance))
     return {
         "front": front_matter(run, rows),
         "config": config,
-        "verdict": verdict(run, rows),
+        "verdict": verdict(run, rows).strip(),
         "notice": about.get("notice", ""),
         "encoders": {m: {"audio": config.audio, "text": config.text}[m] for m in config.modalities},
         "source": source,
         "licence": licence,
-        "data": data_table(list(read_jsonl(run.manifest_file(), Utterance)), config),
+        "data": data_table(people, config),
+        "cluster": resampled(config, people),
         "tasks": sections,
         "limits": [limit for section in sections for limit in section["limits"]],
         "folds": len(run.folds),
@@ -146,7 +148,7 @@ def _task(run: RunFolder, rows: Sequence[Row], results: Sequence[PartResults]) -
     joint = [system for system in present if system not in JUDGED][-1]
     groups = group_scores(results, joint, split, read_cues(run))
     score = "UAR" if task == "emotions" else "Mean CCC"
-    lines = [[f"{g.kind}: {g.name}", str(g.n), number(vars(g.score), interval=True)] for g in groups]
+    lines = [[f"{g.kind}: {g.name}", str(g.n), number(vars(g.score), interval=True)] for g in listed(groups)]
     classes = _classes(rows, task, split, present, config) if task == "emotions" else None
     return {
         "name": task,

@@ -11,7 +11,7 @@ from typing import Any
 from emojudge.aligned import PartResults, pool
 from emojudge.evaluation import PAIRS, Row, find, shown_to_judge
 from emojudge.figures import confidence_histogram, risk_coverage, threshold_sweep
-from emojudge.groups import Group
+from emojudge.groups import Group, listed
 from emojudge.judged import Judged, by_label, examples, judged_clips, risk_curves, sweep
 from emojudge.metrics import confusion
 from emojudge.reliability import Bin, bins, diagram
@@ -208,14 +208,16 @@ def group_forest(found: Sequence[Group], row: Row | None) -> dict[str, Any] | No
     """Groups on one axis, by kind, with a line where `row`, the score of all clips, lies; None where there is none."""
     if not found:
         return None
-    scored = [(group, {"value": group.score.value, "low": group.score.low, "high": group.score.high}) for group in found]
+    shown = listed(found)
+    scored = [(group, {"value": group.score.value, "low": group.score.low, "high": group.score.high}) for group in shown]
     whole = [row["value"]] if row else []
     scale = Scale.around([v for _, score in scored for v in score.values() if v is not None] + whole)
     kinds: dict[str, list[dict[str, Any]]] = {}
     for group, score in scored:
         line = {"name": group.name, "n": group.n, "value": number(score), "span": span(score)} | scale.marks(score)
         kinds.setdefault(group.kind, []).append(line)
-    return {"axis": scale.axis(), "zero": scale.at(row["value"]) if row else None, "kinds": kinds}
+    zero = scale.at(row["value"]) if row else None
+    return {"axis": scale.axis(), "zero": zero, "kinds": kinds, "left_out": len(found) - len(shown)}
 
 
 def judge_exhibit(

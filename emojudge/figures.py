@@ -51,12 +51,16 @@ _STYLE: dict[Any, Any] = {
 def training_curves(logs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], score: str, name: str = "training") -> str:
     """Loss and dev score by step; `logs` holds, by modality, the log rows of every part.
 
+    Without dev clips a training logs its loss, negated, as its score; then there is only the loss to show.
+
     >>> "<svg" in training_curves({"audio": [[{"step": 1, "loss": 2.0, "score": 0.1}]]}, "macro-F1")
     True
     """
+    scored = any(row.get("score") != -row["loss"] for parts in logs.values() for rows in parts for row in rows)
+    panels = {"loss": "Training loss"} | ({"score": f"Dev {score}"} if scored else {})
 
     def draw(axes: Sequence["Axes"]) -> None:
-        for axis, key, title in zip(axes, ("loss", "score"), ("Training loss", f"Dev {score}"), strict=True):
+        for axis, (key, title) in zip(axes, panels.items(), strict=True):
             for modality, parts in logs.items():
                 for number, rows in enumerate(parts):
                     points = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
@@ -69,8 +73,9 @@ def training_curves(logs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], s
             axis.set(title=title, xlabel="step")
         axes[0].legend()
 
-    about = f"Training loss and dev {score} by optimiser step, one line for each training of {' and '.join(logs)}."
-    return svg(f"curves-{name}", draw, columns=2, about=about)
+    shown = " and ".join(panels.values())
+    about = f"{shown} by optimiser step, one line for each training of {' and '.join(logs)}."
+    return svg(f"curves-{name}", draw, columns=len(panels), about=about)
 
 
 def scatter(gold: np.ndarray, predicted: np.ndarray, names: Sequence[str], system: str, most: int = 700) -> str:

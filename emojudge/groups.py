@@ -31,7 +31,7 @@ class Group:
 
 
 def group_scores(results: Sequence[PartResults], system: str, split: str, cues: Mapping[str, Cues]) -> list[Group]:
-    """Every group of each kind that parts the clips in two or more; folds are pooled, of the first seed.
+    """Every group of each kind that parts the clips in two or more, speakers by score; folds are pooled, of the first seed.
 
     UAR, unlike macro-F1, does not fall because a group lacks a label. Intervals resample speakers, within one speaker clips.
     """
@@ -43,7 +43,7 @@ def group_scores(results: Sequence[PartResults], system: str, split: str, cues: 
         own = [_group(pooled, kind, name, names, options) for name in dict.fromkeys(_sorted(names))]
         scored = [group for group in own if group.n >= LEAST and group.score.value is not None]
         if len(scored) > 1:
-            found += _extremes(scored) if kind == "Speaker" else scored
+            found += sorted(scored, key=_rank) if kind == "Speaker" else scored
     return found
 
 
@@ -74,10 +74,15 @@ def _mean_ccc(totals: np.ndarray) -> np.ndarray:
     return ccc_from(totals).mean(-1)
 
 
-def _extremes(scored: Sequence[Group]) -> list[Group]:
-    """Speakers from the lowest score to the highest; of many, both ends."""
-    ranked = sorted(scored, key=lambda group: (group.score.value or 0.0, group.name))
-    return ranked if len(ranked) <= SPEAKERS else ranked[: SPEAKERS // 2] + ranked[-SPEAKERS // 2 :]
+def _rank(group: Group) -> tuple[float, str]:
+    return group.score.value or 0.0, group.name
+
+
+def listed(found: Sequence[Group]) -> list[Group]:
+    """All groups, but of many speakers only those with the lowest and the highest scores."""
+    speakers = [group for group in found if group.kind == "Speaker"]
+    left = speakers[SPEAKERS // 2 : -SPEAKERS // 2] if len(speakers) > SPEAKERS else []
+    return [group for group in found if group not in left]
 
 
 def _genders(clips: Sequence[Utterance]) -> list[str | None]:

@@ -1,11 +1,12 @@
 """Results in plain words, so that a report can be read without knowing what a confidence interval is for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from emojudge.evaluation import Row, find
 from emojudge.runs import JUDGED, RunFolder
 from emojudge.settings import Config
 from emojudge.tables import SHORT, systems
+from emojudge.types import Utterance
 
 ALONE = ("audio", "text", "ensemble")
 """Systems that are spoken of in the singular."""
@@ -68,6 +69,16 @@ def judge_sentence(config: Config, rows: Sequence[Row]) -> str:
     )
     effect = "" if row is None else {1: ": a gain", -1: ": a loss", 0: ": no difference that can be told from chance"}[side(row)]
     return f"The judge changed {_count(changed, 'label')}, {helped:g} for the better and {harmed:g} for the worse{effect}."
+
+
+def resampled(config: Config, people: Iterable[Utterance]) -> str:
+    """What intervals resample, in the plural; clips whose speaker or session nobody knows stand for themselves.
+
+    >>> resampled(Config(), [Utterance("a", speaker="s1")]), resampled(Config(), [Utterance("a")])
+    ('speakers', 'clips')
+    """
+    cluster = config.evaluation.cluster
+    return f"{cluster}s" if cluster != "item" and any(u.speaker for u in people) else "clips"
 
 
 def cost_sentence(spent: Mapping[str, float] | None, helped: float, harmed: float) -> str:

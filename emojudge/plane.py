@@ -89,6 +89,6 @@ def _nudge(place: Place, found: Sequence[Place]) -> float:
     wide, high = np.ptp([other.true for other in found], axis=0)
     for other in found:
         dx, dy = place.true[0] - other.true[0], place.true[1] - other.true[1]
-        if other is not place and abs(dx) < 0.25 * wide and abs(dy) < 0.05 * high:
+        if other is not place and abs(dx) < 0.4 * wide and abs(dy) < 0.05 * high:
             return 6.0 if (dy, place.name) > (0, other.name) else -6.0
     return 0.0

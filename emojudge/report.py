@@ -18,9 +18,9 @@ from emojudge.errors import MissingExtra
 from emojudge.evaluation import Row, find
 from emojudge.features import Features
 from emojudge.figures import scatter, training_curves
-from emojudge.groups import SPEAKERS, group_scores
+from emojudge.groups import group_scores
 from emojudge.judged import read_cues, spent
-from emojudge.narrative import cost_sentence, difference, judge_sentence, main_split, verdict
+from emojudge.narrative import cost_sentence, difference, judge_sentence, main_split, resampled, verdict
 from emojudge.plane import places, plane
 from emojudge.players import players
 from emojudge.runs import JUDGED, RunFolder
@@ -84,22 +84,22 @@ def contents(run: RunFolder, rows: Sequence[Row], results: Results, embed_audio:
     judge = next((task["judge"] for task in tasks if task["judge"]), None)
     shown = [one["clip"] for task in tasks for one in task["examples"]]
     shown += [example["clip"].utterance for example in judge["examples"]] if judge else []
+    people = list(read_jsonl(run.manifest_file(), Utterance))
     return {
         "name": run.config.name,
         "corpus": run.config.data.corpus,
         "verdict": verdict(run, rows),
         "notice": about.get("notice", ""),
         "confidence": f"{run.config.evaluation.confidence * 100:g} %",
-        "cluster": {"item": "clips"}.get(run.config.evaluation.cluster, f"{run.config.evaluation.cluster}s"),
+        "cluster": resampled(run.config, people),
         "tasks": tasks,
         "judge": judge,
         "players": players(shown, embed_audio),
-        "data": data_table(list(read_jsonl(run.manifest_file(), Utterance)), run.config),
+        "data": data_table(people, run.config),
         "folds": list(run.folds),
         "seeds": run.config.seeds,
         "classes": len(run.config.data.labels),
         "short": SHORT,
-        "most_speakers": SPEAKERS,
         **_made(run, about),
     }
 
@@ -162,6 +162,7 @@ def _emotions(
         "calibration": exhibits.calibration(config, rows, results, split, present),
         "explorer": {"systems": shown, "labels": config.data.labels, "patterns": patterns(results, shown, split)},
         "plane": "",
+        "thirds": False,
         "scatter": "",
         "misses": [],
     }
@@ -182,6 +183,7 @@ def _attributes(
         "calibration": None,
         "explorer": None,
         "plane": plane(found, present[-1]) if found else "",
+        "thirds": not all(people[id].emotion for id in pooled.ids),
         "scatter": scatter(values, pooled.scores, pooled.names, present[-1]) if values is not None and pooled.ids else "",
         "misses": furthest(results, present[-1], split),
     }

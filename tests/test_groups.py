@@ -4,7 +4,7 @@ from sklearn.metrics import recall_score
 from emojudge import groups
 from emojudge.aligned import read_results
 from emojudge.evaluation import evaluate, find
-from emojudge.groups import group_scores
+from emojudge.groups import group_scores, listed
 from emojudge.judged import read_cues
 from emojudge.metrics import ccc
 from emojudge.storage import read_jsonl, write_jsonl
@@ -63,8 +63,11 @@ def test_lengths_are_thirds_and_speakers_rise(run):
 
 def test_of_many_speakers_both_ends_are_kept(run, monkeypatch):
     every = [g.name for g in scores(run, "emotions") if g.kind == "Speaker"]
+    assert listed(scores(run, "emotions")) == scores(run, "emotions")
     monkeypatch.setattr(groups, "SPEAKERS", 6)
-    assert [g.name for g in scores(run, "emotions") if g.kind == "Speaker"] == every[:3] + every[-3:]
+    found = listed(scores(run, "emotions"))
+    assert [g.name for g in found if g.kind == "Speaker"] == every[:3] + every[-3:]
+    assert len([g for g in found if g.kind != "Speaker"]) == 5
 
 
 def test_groups_of_few_clips_and_lone_groups_are_left_out(run, monkeypatch):

@@ -11,6 +11,7 @@ from emojudge.config import load_config
 from emojudge.errors import MissingExtra
 from emojudge.evaluation import evaluate, find
 from emojudge.exhibits import Scale, calibration
+from emojudge.figures import training_curves
 from emojudge.judged import examples, judged_clips, sweep
 from emojudge.narrative import difference, judge_sentence, verdict
 from emojudge.report import changed_settings, render, stage_seconds, write
@@ -309,6 +310,12 @@ def test_scales_hold_their_values():
 def test_settings_that_differ_from_the_paper_are_listed():
     changed = {key: here for key, here, _ in changed_settings(load_config(changes=["audio.train=none", "judge.judge=local"]))}
     assert changed == {"audio.train": "none", "judge.judge": "local"}
+
+
+def test_without_dev_clips_no_score_is_drawn():
+    rows = [{"step": 1, "loss": 1.5, "score": -1.5}, {"step": 2, "loss": 1.2, "score": -1.2}]
+    assert "Dev macro-F1" not in training_curves({"audio": [rows]}, "macro-F1")
+    assert "Dev macro-F1" in training_curves({"audio": [[*rows, {"step": 3, "loss": 1.0, "score": 0.4}]]}, "macro-F1")
 
 
 def test_stages_may_be_seconds_or_more():
