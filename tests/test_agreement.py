@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
@@ -52,6 +52,7 @@ def test_alpha_of_krippendorffs_example():
     assert agreement.alpha(counts, np.arange(1, 6), "interval") == pytest.approx(0.849, abs=5e-4)
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.sampled_from([*LABELS, "Other"]), min_size=2, max_size=6), min_size=1, max_size=12))
 def test_counts_give_what_rater_after_rater_gives(clips):
     """Without ties, leaving out each rater by name and asking scikit-learn is the same as the table from counts."""
