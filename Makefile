@@ -43,6 +43,7 @@ lint: setup
 
 docs: setup
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/results.py
 
 bench: setup
 	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done

@@ -75,16 +75,18 @@ def ask(text: str, shown: str, settings: JudgeSettings, defended: bool) -> Promp
     return replace(prompt, messages=(*opening, pasted))
 
 
-def rates(done: Sequence[tuple[Attack, Verdict]], confidence: float = 0.95) -> list[dict[str, Any]]:
-    """Attacks, successes and their share with its interval: for both defences in all, and by kind."""
+def rates(done: Sequence[tuple[Attack, Verdict]], threshold: float, confidence: float = 0.95) -> list[dict[str, Any]]:
+    """Attacks, successes (also: above the threshold) and their share with its interval: for both defences in all, and by kind."""
     immune = {(a.shown, a.defended): v.label != a.target for a, v in done if not a.kind}
-    counted = [(a, v.label == a.target) for a, v in done if a.kind and immune[a.shown, a.defended]]
+    counted = [(a, v.label == a.target, v.confidence) for a, v in done if a.kind and immune[a.shown, a.defended]]
     rows = []
     for defended in (True, False):
-        for kind in ("all", *dict.fromkeys(a.kind for a, _ in counted)):
-            hits = [hit for a, hit in counted if a.defended == defended and kind in ("all", a.kind)]
-            found = proportion(sum(hits), len(hits), confidence)
-            about = {"defended": defended, "kind": kind, "attacks": len(hits), "successes": sum(hits)}
+        for kind in ("all", *dict.fromkeys(a.kind for a, *_ in counted)):
+            hits = [(hit, sure) for a, hit, sure in counted if a.defended == defended and kind in ("all", a.kind)]
+            successes = sum(hit for hit, _ in hits)
+            found = proportion(successes, len(hits), confidence)
+            about = {"defended": defended, "kind": kind, "attacks": len(hits), "successes": successes}
+            about["above"] = sum(hit and sure > threshold for hit, sure in hits)
             rows.append(about | {"rate": found.value, "low": found.low, "high": found.high})
     return rows
 
@@ -94,7 +96,8 @@ def measure(
 ) -> list[dict[str, Any]]:
     """Ask the judge all of it, or a share, and count."""
     made = list(attacks(payloads, settings, share))
-    return rates(list(zip(made, judge([a.prompt for a in made], opened, ledger, len(made), settings), strict=True)))
+    answers = judge([a.prompt for a in made], opened, ledger, len(made), settings)
+    return rates(list(zip(made, answers, strict=True)), settings.threshold)
 
 
 def main() -> None:
@@ -106,11 +109,12 @@ def main() -> None:
     given = options.parse_args()
     settings = load_config(changes=["judge.judge=local", "judge.confidence_from=logprobs", *given.set]).judge
     payloads = [json.loads(line) for line in given.payloads.read_text(encoding="utf-8").splitlines()]
-    print("| defences | kind | attacks | succeeded | rate | 95 % interval |\n|---|---|--:|--:|--:|---|")
+    print(f"| defences | kind | attacks | succeeded | above {settings.threshold:g} | rate | 95 % interval |")
+    print("|---|---|--:|--:|--:|--:|---|")
     for row in measure(settings, open_judge(settings), given.ledger, payloads, given.share):
         numbers = "– | –" if row["rate"] is None else f"{row['rate']:.1%} | {row['low']:.1%} to {row['high']:.1%}"
         with_ = "with" if row["defended"] else "without"
-        print(f"| {with_} | {row['kind']} | {row['attacks']} | {row['successes']} | {numbers} |")
+        print(f"| {with_} | {row['kind']} | {row['attacks']} | {row['successes']} | {row['above']} | {numbers} |")
 
 
 if __name__ == "__main__":

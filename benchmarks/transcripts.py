@@ -102,14 +102,15 @@ def measure(name: str, language: str | None, clips: Sequence[np.ndarray], said: 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--data", type=Path, default=Path("../shared/data"), help="a folder with ravdess, emodb and nemo")
+    options.add_argument("--corpora", nargs="*", default=list(CORPORA), choices=CORPORA)
     options.add_argument("--clips", type=int, default=40)
     options.add_argument("--given", action="store_true", help="tell the language only, and do not also let it be heard")
     options.add_argument("--silence", type=int, nargs="*", default=[0, 1, 2], help="other seconds of silence, on RAVDESS")
     there = [name for name in OURS if name != "faster_whisper:offline" or importlib.util.find_spec("faster_whisper")]
-    options.add_argument("--transcribers", nargs="*", default=there)
+    options.add_argument("--transcribers", nargs="*", default=there, choices=OURS)
     asked = options.parse_args()
     print(f"{HEADER}\n|---|---|---|--:|--:|--:|--:|--:|--:|--:|", flush=True)
-    for corpus, name in product(CORPORA, asked.transcribers):
+    for corpus, name in product(asked.corpora, asked.transcribers):
         rows = draw(corpus, asked.data / corpus, asked.clips)
         clips, said = [audio.read(str(u.audio), u.start, u.end) for u in rows], [str(u.text) for u in rows]
         for language in (CORPORA[corpus],) if asked.given else (CORPORA[corpus], None):

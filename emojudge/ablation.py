@@ -10,7 +10,7 @@ from pathlib import Path
 
 from emojudge import contrast, preflight
 from emojudge.config import load_config
-from emojudge.contrast import Entry, Line
+from emojudge.contrast import Entry, Line, seconds_of
 from emojudge.errors import ConfigError, EmoJudgeError
 from emojudge.experiment import Experiment
 from emojudge.progress import say
@@ -34,8 +34,7 @@ def ablate(source: Path, changes: Sequence[str] = (), into: Path | None = None) 
         say(f"— {name}")
         work = Experiment(variant, folder)
         work.everything()
-        seconds = sum(about["seconds"] for about in work.stages.done.values())
-        entries.append(Entry(name, work.run, work.fused, seconds))
+        entries.append(Entry(name, work.run, work.fused, seconds_of(work.run)))
     lines: list[Line] = []
     tables = []
     for task in config.tasks:

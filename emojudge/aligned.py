@@ -6,11 +6,13 @@ whose labels are not the experiment's (`ModelError`).
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from emojudge.errors import DataError, LeakageError, ModelError
-from emojudge.runs import SYSTEMS, Part, RunFolder
+from emojudge.probabilities import vote_shares
+from emojudge.runs import JUDGED, SYSTEMS, Part, RunFolder
 from emojudge.settings import Config
 from emojudge.storage import read_json
 from emojudge.types import ATTRIBUTES, Prediction, Utterance
@@ -24,7 +26,8 @@ class Aligned:
     """One system on the N labelled clips of one part and split that it predicted.
 
     `names` are the K labels or attributes. Emotions: `gold` and `predicted` are N labels, `scores` (N, K)
-    probabilities. Attributes: `values` are the true (N, K) and `scores` the predicted ones.
+    probabilities, `votes` (N, K) the raters' shares or NaN. Attributes: `values` are the true (N, K) and `scores` the
+    predicted ones.
     """
 
     names: tuple[str, ...]
@@ -34,6 +37,7 @@ class Aligned:
     gold: tuple[str, ...] = ()
     predicted: tuple[str, ...] = ()
     values: np.ndarray | None = None
+    votes: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ class PartResults:
             gold=tuple(str(u.emotion) for u in clips) if emotions else (),
             predicted=tuple(row.label for row in rows) if emotions else (),
             values=None if emotions else self._array([u.attributes for u in clips]),
+            votes=vote_shares([u.votes for u in clips], self.names) if emotions and any(u.votes for u in clips) else None,
         )
 
     def _array(self, rows: Sequence[Mapping[str, float]]) -> np.ndarray:
@@ -88,8 +93,11 @@ class PartResults:
         return np.array([[row[name] for name in self.names] for row in rows], dtype=float).reshape(-1, len(self.names))
 
     def _cluster(self, utterance: Utterance) -> str:
-        """What is resampled: the speaker; a clip whose speaker is unknown stands for itself."""
-        if self.config.evaluation.cluster == "speaker" and utterance.speaker:
+        """What is resampled: the session or the speaker; a clip of which neither is known stands for itself."""
+        cluster = self.config.evaluation.cluster
+        if cluster == "session" and utterance.session:
+            return f"session {utterance.session}"
+        if cluster != "item" and utterance.speaker:
             return f"speaker {utterance.speaker}"
         return f"clip {utterance.id}"
 
@@ -109,6 +117,25 @@ def read_results(run: RunFolder, task: str) -> list[PartResults]:
     for result in results:
         _check_names(result)
     return results
+
+
+def pool(results: Sequence[PartResults], system: str, split: str) -> Aligned:
+    """`system` on all folds of the first seed as one: for plots and counts, which a mean over folds cannot give."""
+    first = [r.align(system, split) for r in results if r.part.seed == results[0].part.seed and r.labelled(split)]
+
+    def joined(name: str) -> tuple[str, ...]:
+        return tuple(value for part in first for value in getattr(part, name))
+
+    values = [part.values for part in first if part.values is not None]
+    return Aligned(
+        names=results[0].names,
+        ids=joined("ids"),
+        clusters=joined("clusters"),
+        scores=np.concatenate([part.scores for part in first]),
+        gold=joined("gold"),
+        predicted=joined("predicted"),
+        values=np.concatenate(values) if values else None,
+    )
 
 
 def _check_complete(results: Sequence[PartResults]) -> None:
@@ -144,24 +171,40 @@ def check_unfitted(result: PartResults, system: str, split: str) -> None:
     """Refuse `split` where `system` was fitted on some of it.
 
     `fusion.json` names the ids the fusion was `fitted_on`, and those whose stored predictions are
-    nevertheless out-of-fold (`cross_fitted`). The judge passes fused labels on, so it inherits them.
+    nevertheless out-of-fold (`cross_fitted`). The judge passes fused labels on, so it inherits them; a calibrated judge
+    has a `calibration.json` as well, and where a person chose the judge's threshold `evaluation.judge_chosen_on` tells.
 
     Raises:
         LeakageError: the score would be taken on what was fitted.
     """
+    parts = set(split.split("+"))
     if system in FITTED_ON_TRAIN:
-        if "train" in split.split("+"):
+        if "train" in parts:
             raise LeakageError(
                 f"The {system} model was trained on the train split, so a score there says nothing; "
                 "leave it out of evaluation.splits or allow fitted clips."
             )
         return
-    path = result.part.fusion(result.task)
-    about = read_json(path) if path.exists() else {}
-    seen = set(about.get("fitted_on", ())) - set(about.get("cross_fitted", ()))
-    leaked = [u.id for u in result.labelled(split) if u.id in seen and u.id in result.predictions[system]]
-    if leaked:
+    chosen_on = parts & set(result.config.evaluation.judge_chosen_on) if system in JUDGED else ()
+    if chosen_on:
         raise LeakageError(
-            f"{len(leaked)} clips of the {split} split (as {leaked[0]}) were used to fit the fusion of {result.part.name}, "
-            f"so the {system} score there would flatter; leave {split!r} out of evaluation.splits or allow fitted clips."
+            f"The judge's threshold was chosen on {min(chosen_on)} (evaluation.judge_chosen_on), so the {system} score there "
+            f"would flatter; leave {split!r} out of evaluation.splits or allow fitted clips."
         )
+    for name, path in _fitted(result, system).items():
+        about = read_json(path) if path.exists() else {}
+        seen = set(about.get("fitted_on", ())) - set(about.get("cross_fitted", ()))
+        leaked = [u.id for u in result.labelled(split) if u.id in seen and u.id in result.predictions[system]]
+        if leaked:
+            raise LeakageError(
+                f"{len(leaked)} clips of the {split} split (as {leaked[0]}) were used to fit the {name} of {result.part.name}, "
+                f"so the {system} score there would flatter; leave {split!r} out of evaluation.splits or allow fitted clips."
+            )
+
+
+def _fitted(result: PartResults, system: str) -> dict[str, Path]:
+    """What `system` was made with that names the clips it was fitted on."""
+    found = {"fusion": result.part.fusion(result.task)}
+    if system == "calibrated" or (system == "judge" and result.config.judge.policy == "calibrated"):
+        found["calibrated judge"] = result.part.calibration()
+    return found

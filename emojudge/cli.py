@@ -156,9 +156,17 @@ def evaluate(
 
 
 @verb
-def report(run: Run) -> None:
-    """Write report.html and tables.md."""
-    print(experiment(run, None).report(again=True))
+def report(
+    run: Run,
+    embed_audio: Annotated[
+        int,
+        typer.Option(
+            "--embed-audio", min=0, help="Let the page play at most N of its clips; many may not be passed on.", metavar="N"
+        ),
+    ] = 0,
+) -> None:
+    """Write report.html, tables.md and model_card.md."""
+    print(experiment(run, None).report(again=True, embed_audio=embed_audio))
 
 
 @verb
@@ -235,7 +243,7 @@ def doctor(
     show_mappings({"EmoJudge": installed()}, json)
 
 
-from emojudge import battery_verbs, handover_verbs, recording_verbs  # noqa: E402, F401 (register the verbs they hold)
+from emojudge import battery_verbs, comparison_verbs, handover_verbs, recording_verbs  # noqa: E402, F401 (register theirs)
 
 
 def main() -> None:

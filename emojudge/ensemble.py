@@ -13,7 +13,7 @@ from typing import Any
 
 from emojudge import contrast
 from emojudge.config import load_config
-from emojudge.contrast import Entry, Line
+from emojudge.contrast import Entry, Line, names_of, seconds_of
 from emojudge.errors import ConfigError, DataError, LeakageError, ModelError
 from emojudge.experiment import Experiment
 from emojudge.fusing import average_part, fuse_part
@@ -43,7 +43,7 @@ def ensemble(into: Path, folders: Sequence[Path], changes: Sequence[str] = ()) -
     """
     runs = [RunFolder.open(folder) for folder in folders]
     work = Experiment(_config(runs, into.name, changes), into)
-    names = _names(runs)
+    names = names_of(runs)
     for fold in runs[0].folds or (None,):
         _check_splits({name: _part(run, fold).manifest() for name, run in zip(names, runs, strict=True)})
     _adopt(work, runs[0], names)
@@ -55,8 +55,8 @@ def ensemble(into: Path, folders: Sequence[Path], changes: Sequence[str] = ()) -
             work.stages.do(f"fuse {task} {part.name}", about, [], done, partial(_mix, work, part, task, members))
     work.evaluate()
     work.report()
-    entries = [Entry(into.name, work.run, "ensemble", _seconds(work.run))]
-    entries += [Entry(name, run, run.config.unjudged, _seconds(run)) for name, run in zip(names, runs, strict=True)]
+    entries = [Entry(into.name, work.run, "ensemble", seconds_of(work.run))]
+    entries += [Entry(name, run, run.config.unjudged, seconds_of(run)) for name, run in zip(names, runs, strict=True)]
     return work, *_compare(work, entries)
 
 
@@ -75,12 +75,6 @@ def _config(runs: Sequence[RunFolder], name: str, changes: Sequence[str]) -> Con
             raise DataError(f"{run.root} has other folds than {runs[0].root}; an ensemble needs the same.")
     base = first.model_copy(update={"name": name, "tasks": tasks, "seeds": first.seeds[:1], "judge": JudgeSettings()})
     return load_config(changes=changes, base=base)
-
-
-def _names(runs: Sequence[RunFolder]) -> list[str]:
-    """What the runs' folders are called; their whole paths where two are called the same."""
-    short = [run.root.resolve().name for run in runs]
-    return short if len(set(short)) == len(short) else [str(run.root) for run in runs]
 
 
 def _part(run: RunFolder, fold: str | None) -> Part:
@@ -130,10 +124,6 @@ def _mix(work: Experiment, part: Part, task: str, members: Members) -> None:
         fuse_part(part, task, outputs, work.names(task), work.config.fusion, "ensemble")
     else:
         average_part(part, task, outputs, "ensemble")
-
-
-def _seconds(run: RunFolder) -> float:
-    return sum(stage["seconds"] for stage in read_json(run.file("run.json"))["stages"].values())
 
 
 def _compare(work: Experiment, entries: Sequence[Entry]) -> tuple[list[Table], list[Line]]:

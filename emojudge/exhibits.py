@@ -4,23 +4,28 @@ Everything is plain data with positions in percent; the template only places it.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from emojudge.aligned import PartResults
+from emojudge.aligned import PartResults, pool
 from emojudge.evaluation import PAIRS, Row, find, shown_to_judge
 from emojudge.figures import confidence_histogram, risk_coverage, threshold_sweep
+from emojudge.groups import Group
 from emojudge.judged import Judged, by_label, examples, judged_clips, risk_curves, sweep
 from emojudge.metrics import confusion
+from emojudge.reliability import Bin, bins, diagram
+from emojudge.runs import JUDGED
 from emojudge.settings import Config
-from emojudge.tables import METRICS, SHORT, number, p_value, published, system_name, systems
+from emojudge.tables import METRICS, SHORT, Table, number, p_value, published, system_name, systems
 from emojudge.types import ATTRIBUTES, Cues
 
 HEADLINE = {"emotions": ("macro_f1", ""), "attributes": ("ccc", "mean")}
 """The score each task is ranked by: metric and class."""
+
+
+FULL = 20
+"""Clips that a bin of a reliability diagram has at least, so that few clips make few bins; there are 15 at most."""
 
 
 @dataclass(frozen=True)
@@ -132,37 +137,89 @@ def forest(config: Config, rows: Sequence[Row], task: str, split: str) -> dict[s
     return {"axis": scale.axis(), "zero": scale.at(0.0), "rows": lines}
 
 
+def paper_table(config: Config, rows: Sequence[Row], task: str) -> Table:
+    """The paper's Table 2: what each system is made of, and its scores on every split, with intervals."""
+    emotions = task == "emotions"
+    splits = [split for split in config.evaluation.splits if systems(rows, task, split)]
+    present = list(dict.fromkeys(system for split in splits for system in systems(rows, task, split)))
+    scores = [("macro_f1", ""), ("accuracy", "")] if emotions else [("ccc", name) for name in (*ATTRIBUTES, "mean")]
+    lines = []
+    for system in present:
+        parts = [name for name in config.modalities if system not in ("audio", "text") or system == name]
+        made = " + ".join(config.audio.encoder if name == "audio" else config.text.encoder for name in parts)
+        steps = ["yes" if system not in ("audio", "text") else "no", "yes" if system in JUDGED else "no"]
+        cells = [
+            number(find(rows, system, metric, (task, split), name), interval=True) for split in splits for metric, name in scores
+        ]
+        lines.append([SHORT[system], made, *steps[: 2 if emotions else 1], *cells])
+    heads = [f"{split}: {METRICS.get(metric) or f'CCC {name}'}" for split in splits for metric, name in scores]
+    headers = ["Framework", "Encoders", "Fusion", *(["Judge"] if emotions else []), *heads]
+    return Table("In the shape of the paper’s Table 2", headers, lines)
+
+
 def class_bars(config: Config, rows: Sequence[Row], split: str) -> dict[str, Any]:
     """F1 of each label by each system."""
     where = ("emotions", split)
     present = systems(rows, *where)
     lines = []
     for label in config.data.labels:
-        cells = [
-            {"system": s, "row": find(rows, s, "f1", where, label), "recall": find(rows, s, "recall", where, label)}
-            for s in present
-        ]
+        cells = [{"system": s, "row": find(rows, s, "f1", where, label)} for s in present]
         lines.append({"label": label, "cells": cells})
     return {"systems": [(s, SHORT[s]) for s in present], "rows": lines}
 
 
 def confusions(results: Sequence[PartResults], split: str, present: Sequence[str]) -> list[dict[str, Any]]:
-    """One matrix a system, with shares of the true label; folds are pooled, of the first seed."""
-    first = [r for r in results if r.part.seed == results[0].part.seed and r.labelled(split)]
+    """One matrix a system, with counts and shares of the true label; folds are pooled, of the first seed."""
     made = []
     for system in present:
-        aligned = [r.align(system, split) for r in first]
-        counts = np.sum([confusion(a.gold, a.predicted, a.names) for a in aligned], axis=0)
+        pooled = pool(results, system, split)
+        counts = confusion(pooled.gold, pooled.predicted, pooled.names)
         shares = counts / counts.sum(-1, keepdims=True).clip(1)
         cells = [
             [{"n": int(n), "share": float(s)} for n, s in zip(*pair, strict=True)] for pair in zip(counts, shares, strict=True)
         ]
-        made.append({"system": system, "name": SHORT[system], "labels": aligned[0].names, "rows": cells})
+        made.append({"system": system, "name": SHORT[system], "labels": pooled.names, "rows": cells})
     return made
 
 
+def calibration(
+    config: Config, rows: Sequence[Row], results: Sequence[PartResults], split: str, present: Sequence[str]
+) -> dict[str, Any] | None:
+    """Reliability diagrams of the unjudged systems with their scores; None where every system is judged."""
+    where, shown = ("emotions", split), [system for system in present if system not in JUDGED]
+    series: dict[str, tuple[str, list[Bin]]] = {}
+    for system in shown:
+        pooled = pool(results, system, split)
+        count = min(15, max(3, len(pooled.ids) // FULL))
+        found = bins(pooled.gold, pooled.scores, pooled.names, count, config.evaluation.confidence)
+        series[SHORT[system]] = (system, found)
+    if not series:
+        return None
+    names = {s + suffix: SHORT[s] + said for s in shown for suffix, said in (("", ""), ("+temperature", ", temperature-scaled"))}
+    scores = [
+        (name, key.split("+")[0], [number(find(rows, key, metric, where)) for metric in ("ece", "brier", "nll")])
+        for key, name in names.items()
+        if find(rows, key, "ece", where)
+    ]
+    return {"figure": diagram(series), "scores": scores, "series": series}
+
+
+def group_forest(found: Sequence[Group], row: Row | None) -> dict[str, Any] | None:
+    """Groups on one axis, by kind, with a line where `row`, the score of all clips, lies; None where there is none."""
+    if not found:
+        return None
+    scored = [(group, {"value": group.score.value, "low": group.score.low, "high": group.score.high}) for group in found]
+    whole = [row["value"]] if row else []
+    scale = Scale.around([v for _, score in scored for v in score.values() if v is not None] + whole)
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    for group, score in scored:
+        line = {"name": group.name, "n": group.n, "value": number(score), "span": span(score)} | scale.marks(score)
+        kinds.setdefault(group.kind, []).append(line)
+    return {"axis": scale.axis(), "zero": scale.at(row["value"]) if row else None, "kinds": kinds}
+
+
 def judge_exhibit(
-    config: Config, rows: Sequence[Row], results: Sequence[PartResults], split: str, cues: dict[str, Cues]
+    config: Config, rows: Sequence[Row], results: Sequence[PartResults], split: str, cues: Mapping[str, Cues]
 ) -> dict[str, Any]:
     """Counts, plots and examples of what the judge did on `split`."""
     clips = judged_clips(results, split)

@@ -4,29 +4,25 @@ Each public method of `Experiment` is a stage and a verb of the command line. St
 the run folder only, so each can be run again, looked into, or replaced.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from emojudge import checks, consult, costs, distributed, evaluation, manifest, preflight, report, splits, transcripts
+from emojudge import consult, costs, distributed, evaluation, manifest, preflight, preparation, report, typeset
 from emojudge.config import load_config
 from emojudge.errors import DataError
 from emojudge.features import Features
 from emojudge.fusing import fuse_part
-from emojudge.inspection import Recording
 from emojudge.modelling import predict_part, settings_of, train_part
 from emojudge.objective import names_of
-from emojudge.progress import say
 from emojudge.prompts import version
 from emojudge.runs import Part, RunFolder
 from emojudge.settings import Config
 from emojudge.settings.judge import DELIVERY, GATES
-from emojudge.stages import Stages, stamp
-from emojudge.storage import digest_rows, read_json, read_jsonl, to_row, write_jsonl
+from emojudge.stages import Stages
+from emojudge.storage import read_json, read_jsonl
 from emojudge.types import Utterance
 
 
@@ -35,12 +31,16 @@ class Experiment:
 
     def __init__(self, config: Config, root: Path) -> None:
         self.config = config
-        self.run = RunFolder(root, config, manifest.fold_names(config.data, root))
-        self.stages = Stages(self.run)
+        self.stages = Stages(RunFolder(root, config, manifest.fold_names(config.data, root)))
         self.features = Features(config)
         self.systems, self.fused = config.systems, config.unjudged
-        self.files: dict[str, Recording] | None = None
+        self.files: preparation.Files | None = None
         """The recordings, once `prepare` or `look` has looked at them."""
+
+    @property
+    def run(self) -> RunFolder:
+        """The folder, with the folds that the manifest has."""
+        return self.stages.run
 
     @classmethod
     def open(cls, source: Path | None, changes: Sequence[str] = (), into: Path | None = None) -> "Experiment":
@@ -61,7 +61,7 @@ class Experiment:
             preflight.check_judge(self.config)
         preflight.check_names(self.config)
         self.prepare()
-        if self._heard:
+        if preparation.transcribed(self.config):
             self.transcribe()
         for system in self.systems:
             self.train(system)
@@ -89,20 +89,8 @@ class Experiment:
 
     def look(self) -> list[Utterance]:
         """Read and check the corpus, and say what is odd and what `prepare` will refuse; nothing is written."""
-        loaded = manifest.load(self.config.data)
-        utterances = manifest.arrange(loaded, self.config.data)
-        for error in self._check(loaded, utterances).errors:
-            say(f"warning: prepare will refuse this: {error}")
+        utterances, self.files = preparation.look(self.config.data)
         return utterances
-
-    def _check(self, loaded: Sequence[Utterance], utterances: Sequence[Utterance]) -> checks.Findings:
-        """What is wrong with the corpus, and what may not be meant, which is also said."""
-        self.files = checks.look(utterances, self.config.data.verify)
-        found = checks.check(utterances, self.config.data, self.files)
-        found = replace(found, warnings=(*checks.outside(loaded, self.config.data), *found.warnings))
-        for warning in found.warnings:
-            say(f"warning: {warning}")
-        return found
 
     def prepare(self) -> None:
         """Read and check the corpus; write the manifest, and each fold's.
@@ -111,50 +99,8 @@ class Experiment:
             DataError: something in it makes every later number wrong; it is named.
             LeakageError: a fold has a speaker on both sides.
         """
-        started, data = time.monotonic(), self.config.data
-        loaded = manifest.load(data)
-        utterances = manifest.arrange(loaded, data)
-        about = [
-            data.model_dump(mode="json", exclude={"verify"}),
-            *([self.config.transcripts.model_dump()] if self._heard else []),
-        ]
-        made_from = digest_rows(chain(about, ([to_row(u), stamp(u.audio)] for u in utterances)))
-        stage = {"made_from": made_from, "verify": data.verify}
-        if stage.items() <= self.stages.done.get("prepare", {}).items() and self.run.manifest_file().exists():
-            return
-        found = self._check(loaded, utterances)
-        if found.errors:
-            raise DataError(found.errors[0])
-        self._write(utterances)
-        self.stages.done["prepare"] = {**stage, "seconds": round(time.monotonic() - started, 2)}
-        notice = " ".join(filter(None, (self.config.notice, manifest.notice(data))))
-        draws = {"dev2": splits.draw_digest(utterances, "dev2")} if data.dev2 else {}
-        self.stages.write(utterances=len(utterances), notice=notice, warnings=list(found.warnings), draws=draws)
-
-    def _write(self, utterances: Sequence[Utterance]) -> None:
-        """The manifest, and each fold's."""
-        folds = manifest.folds(utterances, self.config.data)
-        self.run = self.stages.run = replace(self.run, folds=tuple(folds))
-        write_jsonl(self.run.manifest_file(), utterances)
-        for fold, test in folds.items():
-            write_jsonl(self.run.manifest_file(fold), manifest.in_fold(utterances, test, self.config.data))
+        self.files = preparation.prepare(self.stages) or self.files
         self.__dict__.pop("utterances", None)
-
-    @property
-    def _heard(self) -> bool:
-        """Whether texts come from a transcriber."""
-        return self.config.transcripts.transcribe != "none"
-
-    def _data(self) -> tuple[str, ...]:
-        """The stages that all others are made from.
-
-        Raises:
-            DataError: a transcriber is named, and nothing was transcribed yet.
-        """
-        if not self._heard:
-            return ("prepare",)
-        preflight.made(self.run.file("transcripts.jsonl"), "transcribe RUN")
-        return ("prepare", "transcribe")
 
     def transcribe(self, again: bool = False) -> None:
         """Write down what is said in every clip (decision 25).
@@ -162,9 +108,8 @@ class Experiment:
         Raises:
             UnknownName: `transcripts.transcribe` names no transcriber.
         """
-        done = [self.run.file("transcripts.jsonl")]
-        about = self.config.transcripts.model_dump()
-        self.stages.do("transcribe", about, ["prepare"], done, lambda: self._write(transcripts.fill(self.run)), again=again)
+        preparation.transcribe(self.stages, again)
+        self.__dict__.pop("utterances", None)
 
     @cached_property
     def utterances(self) -> dict[str, Utterance]:
@@ -175,7 +120,7 @@ class Experiment:
         """Measure every voice and say it in words (paper 4.6)."""
         path = self.run.file("cues.jsonl")
         work = partial(consult.measure_voices, self.run, self.utterances)
-        self.stages.do("cues", self.config.cues.model_dump(), self._data(), [path], work, again=again)
+        self.stages.do("cues", self.config.cues.model_dump(), preparation.names(self.stages), [path], work, again=again)
 
     # -- 3 models
 
@@ -192,7 +137,7 @@ class Experiment:
             about = [settings_of(system, self.features), part.seed, self.config.data.labels, self.config.data.fold_dev_share]
             done = [part.model(task, system) / "config.json"]
             name = f"train {system} {task} {part.name}"
-            self.stages.do(name, about, self._data(), done, partial(self._lead, job), again=again)
+            self.stages.do(name, about, preparation.names(self.stages), done, partial(self._lead, job), again=again)
 
     def _trainings(self) -> list[tuple[Part, str, str]]:
         """Every part, task and system; all processes of a distributed run number them alike."""
@@ -208,7 +153,9 @@ class Experiment:
     def assist(self) -> None:
         """What the other processes of a distributed run do: their share of each training that the first one begins."""
         while (job := distributed.call()) != distributed.STOP:
-            self.run = replace(self.run, folds=manifest.fold_names(self.config.data, self.run.root))  # the first one prepared
+            self.stages.run = replace(
+                self.run, folds=manifest.fold_names(self.config.data, self.run.root)
+            )  # the first one prepared
             self._train(job)
 
     def predict(self, system: str, again: bool = False) -> None:
@@ -285,7 +232,7 @@ class Experiment:
     # -- 6 evaluate and report
 
     def evaluate(self, allow_fitted: bool = False, again: bool = False) -> None:
-        """Score every system with intervals.
+        """Score every system with intervals, and write the tables.
 
         Raises:
             DataError: nothing was predicted yet.
@@ -295,13 +242,16 @@ class Experiment:
             raise DataError(f"{self.run.root} has no predictions to score; finish it with: emojudge run {self.run.root}")
         done = [self.run.file("metrics.json")]
         about = self.config.evaluation.model_dump()
-        self.stages.do("evaluate", about, before, done, partial(evaluation.evaluate, self.run, allow_fitted), again=again)
+        self.stages.do("evaluate", about, before, done, partial(self._evaluate, allow_fitted), again=again)
 
-    def report(self, again: bool = False) -> Path:
-        """Write report.html and tables.md."""
+    def _evaluate(self, allow_fitted: bool) -> None:
+        typeset.write(self.run, evaluation.evaluate(self.run, allow_fitted))
+
+    def report(self, again: bool = False, embed_audio: int = 0) -> Path:
+        """Write report.html, in which at most `embed_audio` clips can be heard, the tables and model_card.md."""
         path = self.run.file("report.html")
         preflight.made(self.run.file("metrics.json"), "evaluate RUN")
-        self.stages.do("report", None, ["evaluate"], [path], partial(report.write, self.run), again=again)
+        self.stages.do("report", None, ["evaluate"], [path], partial(report.write, self.run, embed_audio), again=again)
         return path
 
     def results(self) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ Matplotlib draws with stand-in colours; each is replaced by a CSS variable of th
 import io
 import re
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,7 +69,8 @@ def training_curves(logs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], s
             axis.set(title=title, xlabel="step")
         axes[0].legend()
 
-    return _svg(f"curves-{name}", draw, columns=2)
+    about = f"Training loss and dev {score} by optimiser step, one line for each training of {' and '.join(logs)}."
+    return svg(f"curves-{name}", draw, columns=2, about=about)
 
 
 def scatter(gold: np.ndarray, predicted: np.ndarray, names: Sequence[str], system: str, most: int = 700) -> str:
@@ -84,7 +86,8 @@ def scatter(gold: np.ndarray, predicted: np.ndarray, names: Sequence[str], syste
             axis.set(title=name.capitalize(), xlabel="true", aspect="equal", xlim=(low, high), ylim=(low, high))
         axes[0].set_ylabel("predicted")
 
-    return _svg("scatter", draw, columns=len(names), height=3.0)
+    about = f"Predicted by true {', '.join(names)} of {len(keep)} clips, by {system}; the dashed line is where both agree."
+    return svg("scatter", draw, columns=len(names), height=3.0, about=about)
 
 
 def confidence_histogram(confidences: Sequence[float], right: Sequence[bool], threshold: float) -> str:
@@ -106,7 +109,9 @@ def confidence_histogram(confidences: Sequence[float], right: Sequence[bool], th
         axes[0].grid(visible=False, axis="x")
         axes[0].legend(loc="best")  # a small judge is unsure, a large one sure
 
-    return _svg("confidence", draw)
+    good = sum(map(bool, right))
+    about = f"Histogram of the judge's confidence in {len(right)} answers, of which {good} name the true label."
+    return svg("confidence", draw, about=about)
 
 
 def threshold_sweep(points: Sequence[tuple[float, float]], threshold: float) -> str:
@@ -122,7 +127,9 @@ def threshold_sweep(points: Sequence[tuple[float, float]], threshold: float) -> 
         )
         axes[0].legend(loc="best")
 
-    return _svg("sweep", draw)
+    best, score = max(points, key=lambda point: point[1])
+    about = f"Macro-F1 by the judge's threshold: {points[-1][1]:.3f} where it changes nothing, at most {score:.3f}, at {best:g}."
+    return svg("sweep", draw, about=about)
 
 
 def risk_coverage(curves: Mapping[str, RiskCurve]) -> str:
@@ -136,7 +143,8 @@ def risk_coverage(curves: Mapping[str, RiskCurve]) -> str:
         axes[0].set_ylim(bottom=0)
         axes[0].legend(loc="best")
 
-    return _svg("risk", draw)
+    areas = " and ".join(f"{curve.augrc:.3f} for {system}" for system, curve in curves.items())
+    return svg("risk", draw, about=f"Share of wrong labels by the share of clips taken, the surest first; AUGRC {areas}.")
 
 
 def _mark(axis: "Axes", threshold: float) -> None:
@@ -152,8 +160,11 @@ def _mark(axis: "Axes", threshold: float) -> None:
     )
 
 
-def _svg(name: str, draw: Any, columns: int = 1, height: float = 2.7) -> str:
-    """Let `draw` fill axes side by side; return an `<svg>` element whose ids begin with `name`."""
+def svg(name: str, draw: Any, columns: int = 1, height: float = 2.7, about: str = "") -> str:
+    """Let `draw` fill axes side by side; return an `<svg>` element whose ids begin with `name`.
+
+    `about` is what the figure shows, in a sentence, for those who cannot see it.
+    """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -162,17 +173,17 @@ def _svg(name: str, draw: Any, columns: int = 1, height: float = 2.7) -> str:
         draw(list(figure.subplots(1, columns, squeeze=False)[0]))
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    return _themed(out.getvalue(), name)
+    return _themed(out.getvalue(), name, about or name)
 
 
-def _themed(text: str, name: str) -> str:
+def _themed(text: str, name: str, about: str) -> str:
     """Only the element, scalable, with the page's colours and font, and ids that no other figure has."""
     text = text[text.index("<svg") :]
     for unwanted in (r"<metadata>.*?</metadata>", r"<style.*?</style>", r"font-family: [^;\"]*(; )?"):
         text = re.sub(unwanted, "", text, flags=re.DOTALL)
     text = re.sub(r' (width|height)="[\d.]+pt"', "", text, count=2)
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{name}-", text)
-    text = text.replace("<svg", f'<svg role="img" aria-label="{name}"', 1)
+    text = text.replace("<svg", f'<svg role="img" aria-label="{escape(about, quote=True)}"', 1)
     for variable, colour in STAND_IN.items():
         text = text.replace(colour, f"var(--{variable})")
     return text

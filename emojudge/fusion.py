@@ -105,7 +105,7 @@ def fit(
     if len(dev) < 2 * settings.folds:
         raise DataError(f"Fusion has {len(dev)} dev clips with {task}, too few for {settings.folds} folds; make dev larger.")
     x = features(outputs, [u.id for u in dev], systems, names, task)
-    splits = list(_folds(dev, settings.folds, task))
+    splits = list(grouped_folds(dev, settings.folds, task))
     grid = np.geomspace(settings.low, settings.high, settings.steps)
     mean, deviation = x.mean(0), np.where(x.std(0) > 1e-9, x.std(0), 1.0)
     solve = _emotions if task == "emotions" else _attributes
@@ -128,7 +128,7 @@ def fit(
     return fusion, [Prediction(u.id, "fusion", dict(zip(names, row, strict=True)), "out of fold") for u, row in rows]
 
 
-def _folds(dev: Sequence[Utterance], folds: int, task: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def grouped_folds(dev: Sequence[Utterance], folds: int, task: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Speaker-grouped folds, stratified by emotion; where no speaker is known every clip is its own group."""
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 

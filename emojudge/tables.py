@@ -1,22 +1,18 @@
 """Tables in the shape of the paper's Tables 1 and 2, as plain data: the report, Markdown and the terminal all print them."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from itertools import product
 from typing import Any
 
-from emojudge.checks import look
 from emojudge.errors import ConfigError
 from emojudge.evaluation import PAIRS, Row, find
-from emojudge.inspection import Recording
-from emojudge.runs import JUDGED, SYSTEMS, RunFolder
+from emojudge.runs import JUDGED, SYSTEMS
+from emojudge.scorecard import PAIRED
 from emojudge.settings import Config
-from emojudge.splits import draw_digest
-from emojudge.statistics import table1
-from emojudge.storage import read_jsonl
-from emojudge.types import ATTRIBUTES, Utterance
+from emojudge.types import ATTRIBUTES
 
 METRICS = {"macro_f1": "Macro-F1", "uar": "UAR", "accuracy": "Accuracy", "weighted_f1": "Weighted F1"}
 """Scores of emotions, and how a person writes them."""
@@ -30,23 +26,6 @@ SHORT = {"audio": "Audio", "text": "Text", "early": "Early fusion", "fusion": "F
 
 HUMAN = "One rater, by the others"
 """How a table calls the human ceiling (`emojudge.agreement`)."""
-
-AGREEMENT = {
-    "raters": "Raters a clip",
-    "unanimous": "Clips on which all agree",
-    "entropy": "Entropy of the votes (bits)",
-    "sd": "Standard deviation among raters",
-    "alpha": "Krippendorff's alpha",
-    "macro_f1": f"{HUMAN}: macro-F1",
-    "uar": f"{HUMAN}: UAR",
-    "accuracy": f"{HUMAN}: accuracy",
-    "ccc": f"{HUMAN}: CCC",
-    "macro_f1_to_label": "One rater, by the corpus's label: macro-F1",
-    "uar_to_label": "One rater, by the corpus's label: UAR",
-    "accuracy_to_label": "One rater, by the corpus's label: accuracy",
-    "ccc_to_label": "One rater, by the corpus's value: CCC",
-}
-"""Measures of agreement, in the order of the table."""
 
 
 @dataclass(frozen=True)
@@ -76,23 +55,17 @@ def to_markdown(table: Table) -> str:
     return "\n".join([f"### {table.title}", "", *(f"| {line} |" for line in lines), "", *note])
 
 
-def tables(run: RunFolder, rows: Sequence[Row]) -> list[Table]:
-    """Results by task and split, differences, the judge, and the data; whatever `rows` hold.
-
-    Args:
-        run: the run, for its settings and manifest.
-        rows: what `emojudge.evaluation.evaluate` returned.
-    """
-    made = []
-    for task in run.config.tasks:
-        for split in run.config.evaluation.splits:
+def result_tables(config: Config, rows: Sequence[Row]) -> list[Table]:
+    """Results by task and split, differences, and the judge: all that settings and rows alone can tell."""
+    made: list[Table | None] = []
+    for task in config.tasks:
+        for split in config.evaluation.splits:
             made += [
-                results_table(run.config, rows, task, split),
-                pearson_table(run.config, rows, split) if task == "attributes" else None,
+                results_table(config, rows, task, split),
+                pearson_table(config, rows, split) if task == "attributes" else None,
             ]
-        made.append(differences_table(run.config, rows, task))
-    made += [judge_table(run.config, rows), data_table(list(read_jsonl(run.manifest_file(), Utterance)), run.config)]
-    return [table for table in made if table and table.rows]
+        made.append(differences_table(config, rows, task))
+    return [table for table in (*made, judge_table(config, rows)) if table and table.rows]
 
 
 def number(row: Row | None, interval: bool = False, digits: int = 3) -> str:
@@ -111,6 +84,11 @@ def number(row: Row | None, interval: bool = False, digits: int = 3) -> str:
     return text
 
 
+def plain(value: float | None, digits: int = 3) -> str:
+    """A published or a bare number as printed."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
 def system_name(config: Config, system: str) -> str:
     """What a reader should know a system as.
 
@@ -127,19 +105,57 @@ def systems(rows: Sequence[Row], task: str, split: str) -> list[str]:
 
 
 def published(config: Config, task: str, split: str) -> list[dict[str, Any]]:
-    """Rows of `published.toml` for the corpus that `evaluation.published` names; none where it names none.
+    """Rows of `published.toml` for the corpus that `evaluation.published` names; none where it names none."""
+    return published_rows(config.evaluation.published, task, split) if config.evaluation.published else []
+
+
+def published_rows(corpus: str, task: str, split: str) -> list[dict[str, Any]]:
+    """Rows of `published.toml`.
 
     Raises:
         ConfigError: nothing is published there for that corpus.
     """
-    corpus = config.evaluation.published
-    if corpus is None:
-        return []
     known = tomllib.loads(files("emojudge").joinpath("published.toml").read_text(encoding="utf-8"))["row"]
     if corpus not in {row["corpus"] for row in known}:
         names = ", ".join(sorted({row["corpus"] for row in known}))
-        raise ConfigError(f"evaluation.published = {corpus!r} has no published figures; there are some for {names}.")
+        raise ConfigError(f"{corpus!r} has no published figures; there are some for {names}.")
     return [row for row in known if (row["corpus"], row["task"], row["split"]) == (corpus, task, split)]
+
+
+def headline_table(config: Config, rows: Sequence[Row], task: str) -> Table:
+    """The paper's Table 2: what each system is made of, and its scores on every split; published systems below.
+
+    A table of its own only where several splits were scored: else it would say what `results_table` says.
+    """
+    splits = [split for split in config.evaluation.splits if systems(rows, task, split)]
+    present = {name: None for split in splits for name in systems(rows, task, split)}
+    keys = [("macro_f1", ""), ("accuracy", "")] if task == "emotions" else [("ccc", name) for name in (*ATTRIBUTES, "mean")]
+    columns = [
+        (split, Column(METRICS.get(metric, name.capitalize()), metric, name, (metric, name) == PAIRED[task][:2]))
+        for split, (metric, name) in product(splits, keys)
+    ]
+    lines = [
+        [*_made_of(config, system), *(number(find(rows, system, c.metric, (task, s), c.name), c.interval) for s, c in columns)]
+        for system in present
+    ]
+    theirs: dict[str, dict[str, Any]] = {}
+    for split in splits:
+        for row in published(config, task, split):
+            theirs.setdefault(row["system"], {})[split] = row["scores"]
+    lines += [
+        [name, "", "", "", *(plain(found.get(split, {}).get(c.key)) for split, c in columns)] for name, found in theirs.items()
+    ]
+    headers = ["System", "Audio", "Text", "Judge", *(f"{split} {c.header}" for split, c in columns)]
+    return Table(f"{task.capitalize()}: every system on every split", headers, lines if len(splits) > 1 else [])
+
+
+def _made_of(config: Config, system: str) -> list[str]:
+    """A system's name, encoders and judge."""
+    parts = {"audio": ("audio",), "text": ("text",)}.get(system, config.modalities)
+    if system == "ensemble":
+        return [SHORT[system], "several", "several", "–"]
+    audio, text = (getattr(config, name).encoder if name in parts else "–" for name in ("audio", "text"))
+    return [SHORT[system], audio, text, config.judge.judge if system in JUDGED else "–"]
 
 
 def results_table(config: Config, rows: Sequence[Row], task: str, split: str) -> Table:
@@ -187,9 +203,7 @@ def _fill(title: str, columns: Sequence[Column], rows: Sequence[Row], config: Co
     human = [number(find(rows, "human", c.metric, where, c.name)) for c in columns]
     ours += [[HUMAN, *human]] if any(cell != "–" for cell in human) else []
     known = [row for row in published(config, *where) if any(c.key in row["scores"] for c in columns)]
-    theirs = [
-        [row["system"], *(f"{row['scores'][c.key]:.3f}" if c.key in row["scores"] else "–" for c in columns)] for row in known
-    ]
+    theirs = [[row["system"], *(plain(row["scores"].get(c.key)) for c in columns)] for row in known]
     sources = "; ".join(dict.fromkeys(row["source"] for row in known))
     notes = [f"Mean ± s.d. over {len(config.seeds)} seeds."] if len(config.seeds) > 1 else []
     notes += [f"Below ours, as published: {sources}."] if sources else []
@@ -197,19 +211,28 @@ def _fill(title: str, columns: Sequence[Column], rows: Sequence[Row], config: Co
 
 
 def differences_table(config: Config, rows: Sequence[Row], task: str) -> Table:
-    """Every pair on every split: the difference with its interval, and for labels the exact McNemar p."""
-    emotions = task == "emotions"
-    metric, name = ("macro_f1_difference", "") if emotions else ("ccc_difference", "mean")
+    """Every pair on every split: the difference with its interval, how likely by chance, and what could have been shown."""
+    metric, name, _ = PAIRED[task]
+    tests = ["bootstrap_p", "holm_p", *(["mcnemar_p"] if task == "emotions" else [])]
     lines = []
-    for split in config.evaluation.splits:
-        for first, second in PAIRS:
-            pair, where = f"{first}-{second}", (task, split)
-            row = find(rows, pair, metric, where, name)
-            if row:
-                p = [p_value(find(rows, pair, "mcnemar_p", where))] if emotions else []
-                lines.append([f"{SHORT[first]} − {SHORT[second]}, {split}", number(row, interval=True), *p])
-    headers = ["Pair", f"Difference in {'macro-F1' if emotions else 'mean CCC'}", *(["McNemar p"] if emotions else [])]
-    return Table(f"{task.capitalize()}: differences on the same clips", headers, lines)
+    for split, (first, second) in product(config.evaluation.splits, PAIRS):
+        pair, where = f"{first}-{second}", (task, split)
+        row = find(rows, pair, f"{metric}_difference", where, name)
+        if row:
+            found = [find(rows, pair, test, where, "" if test == "mcnemar_p" else name) for test in tests]
+            cells = [number(row, interval=True), *map(p_value, found), number(find(rows, pair, "detectable", where, name))]
+            lines.append([f"{SHORT[first]} − {SHORT[second]}, {split}", *cells])
+    title = f"Difference in {'macro-F1' if task == 'emotions' else 'mean CCC'}"
+    headers = ["Pair", title, *(P_VALUES[test] for test in tests), "Shows from"]
+    note = (
+        "p: of no difference, resampling speakers; Holm: the same, adjusted for all pairs of a split. Shows from: a set like "
+        f"this one finds a true difference of that size in {config.evaluation.power:.0%} of cases."
+    )
+    return Table(f"{task.capitalize()}: differences on the same clips", headers, lines, note)
+
+
+P_VALUES = {"bootstrap_p": "p", "holm_p": "Holm p", "mcnemar_p": "McNemar p"}
+"""Tests of a difference, and how a person writes them."""
 
 
 def p_value(row: Row | None) -> str:
@@ -236,33 +259,3 @@ def judge_table(config: Config, rows: Sequence[Row]) -> Table:
             lines.append([f"{split}, {policy}", f"{coverage['value']:.1%}", *counts])
     headers = ["Split, policy", "Coverage", "Asked", "Helped", "Harmed", "Moved"]
     return Table("The judge", headers, lines, "Helped: wrong → right. Harmed: right → wrong. Moved: wrong → another wrong.")
-
-
-def data_table(people: Sequence[Utterance], config: Config, heard: Mapping[str, Recording] | None = None) -> Table:
-    """The paper's Table 1: share of each label in each split; clips, speakers and hours below. With folds, the whole."""
-    form = {"share": "{:.2%}", "count": "{:,.0f}", "hours": "{:.2f}"}
-    if config.data.folds:
-        people = [replace(u, split="all") for u in people]
-    heard = look(people) if heard is None else heard
-    rows = [row for row in table1(people, config.data.labels, heard) if any(row.values.values())]
-    headers = ["Label", *(rows[0].values if rows else ())]
-    lines = [[row.name, *(form[row.unit].format(value) for value in row.values.values())] for row in rows]
-    notes = ["Shares are of the clips that have a label."] if any(row.unit == "share" for row in rows) else []
-    if config.data.dev2:
-        notes.append(f"dev+dev2 is dev before the draw; the digest of dev2's ids is {draw_digest(people, 'dev2')[:16]}.")
-    return Table(f"The data ({config.data.corpus})", headers, lines, " ".join(notes))
-
-
-def agreement_table(rows: Sequence[Row]) -> Table:
-    """How far raters agree (`emojudge.agreement.rows`): a line a measure, a column for emotions and each attribute."""
-    columns = list(dict.fromkeys((row["task"], row["class"]) for row in rows))
-    known = {(row["metric"], row["task"], row["class"]): row["value"] for row in rows}
-    lines = []
-    for metric, name in AGREEMENT.items():
-        values = [known.get((metric, *column)) for column in columns]
-        if any((metric, *column) in known for column in columns):
-            lines.append([name, *("–" if value is None else f"{value:.3f}" for value in values)])
-    missing = any(row["metric"] == "alpha" and row["value"] is None for row in rows)
-    notes = [f"Of {max(row['n'] for row in rows):,} clips that several raters judged."]
-    notes += ["Alpha needs: pip install 'emojudge[agreement]'."] if missing else []
-    return Table("How far raters agree", ["Measure", *(name or "emotion" for _, name in columns)], lines, " ".join(notes))

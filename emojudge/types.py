@@ -26,7 +26,7 @@ class Utterance:
 
     `start` and `end` are seconds into `audio`; None means the whole file. `votes` counts what each
     rater chose, including names outside the label set such as "other". `ratings` are the raters' values of each
-    attribute, in any order. `session` names the recording session, where the corpus tells: who was there together.
+    attribute, in any order. `session` names the conversation or recording that clips share, whoever speaks.
     """
 
     id: str

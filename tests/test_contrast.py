@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn.metrics import f1_score, recall_score
 
 from emojudge.aligned import read_results
@@ -103,10 +104,38 @@ def test_other_labels_are_refused(run):
         )
 
 
+def test_p_values_are_adjusted_for_the_number_of_runs_and_mcnemar_takes_the_same_clips(run, tmp_path):
+    single = made_up_run(tmp_path, clips=240, speakers=12, folds=("1", "2", "3"), evaluation={"resamples": 200})
+    entries = [Entry(name, single, name, 0) for name in ("audio", "text", "fusion")]
+    lines = [line for line in contrast(entries, "emotions", "test") if line.metric == "Macro-F1"]
+    assert lines[0].p is lines[0].holm is lines[0].mcnemar is lines[0].detectable is None
+    two = sorted(lines[1:], key=lambda line: line.p)
+    assert [line.holm for line in two] == pytest.approx([2 * two[0].p, max(2 * two[0].p, two[1].p)])
+    rows = {name: pooled(single, 0, name) for name in ("audio", "fusion")}
+    right = {name: [p.label == u.emotion for u, p in found.values()] for name, found in rows.items()}
+    only = [
+        sum(a and not b for a, b in zip(right[x], right[y], strict=True)) for x, y in (("audio", "fusion"), ("fusion", "audio"))
+    ]
+    assert lines[2].mcnemar == pytest.approx(binomtest(only[0], sum(only)).pvalue)
+    assert 0 < lines[2].detectable < 0.5
+    assert contrast([Entry("a", run, "audio", 0), Entry("b", run, "fusion", 0)], "emotions", "test")[2].mcnemar is None, (
+        "two seeds"
+    )
+
+
+def test_another_truth_is_refused(run, tmp_path):
+    other = made_up_run(tmp_path, clips=240, speakers=12, folds=("1", "2", "3"), seeds=(0, 1), evaluation={"resamples": 0})
+    for part in other.parts():
+        rows = [replace(u, emotion="Sad" if u.id == "clip-0000" else u.emotion) for u in part.manifest()]
+        write_jsonl(part.manifest_file, rows)
+    with pytest.raises(DataError, match="differ in the truth of clip-0000"):
+        contrast([Entry("a", run, "audio", 0), Entry("b", other, "audio", 0)], "emotions", "test")
+
+
 def test_tables_and_files(run, tmp_path):
     lines = contrast([Entry("base", run, "audio", 3.2), Entry("new", run, "fusion", 61)], "emotions", "test")
     made = table(lines, "Mine")
-    assert made.headers == ["Run", "Macro-F1", "Δ Macro-F1", "UAR", "Δ UAR", "s"]
+    assert made.headers == ["Run", "Macro-F1", "Δ Macro-F1", "Holm p", "McNemar p", "Shows from", "UAR", "Δ UAR", "s"]
     assert [row[0] for row in made.rows] == ["base", "new"] and made.rows[0][2] == "–" and made.rows[1][-1] == "61"
     assert all(len(row) == len(made.headers) for row in made.rows)
     write(tmp_path, "mine", [made], lines, "A trial.")

@@ -77,7 +77,7 @@ def test_it_is_a_run_like_any_other(members, tmp_path, capsys):
     assert shown.exit_code == 0, shown.stderr
     assert "both and its members: emotions, test" in shown.stdout and "one" in shown.stdout
     rows = read_json(tmp_path / "both" / "metrics.json")["rows"]
-    assert {row["system"] for row in rows if row["metric"] in ("macro_f1", "ccc")} == {"ensemble"}
+    assert {row["system"].split("+")[0] for row in rows if row["metric"] in ("macro_f1", "ccc")} == {"ensemble"}
     assert "Ensemble" in (tmp_path / "both" / "report.html").read_text(encoding="utf-8")
     assert call("evaluate", tmp_path / "both").exit_code == 0 and call("report", tmp_path / "both").exit_code == 0
     lines = json.loads((tmp_path / "both" / "ensemble.json").read_text())["rows"]

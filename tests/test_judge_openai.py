@@ -229,7 +229,7 @@ def test_a_person_who_interrupts_does_not_wait_for_the_service(serve, tmp_path):
     sets = f"judge=openai:gpt-4o base_url={server.url} ask=all concurrency=2".split()
     command = [sys.executable, "-m", "emojudge", "judge", str(run), *(f"--set=judge.{one}" for one in sets)]
     heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs, as these tests may be, ignore it
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=heard) as process:
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=heard) as process:  # noqa: PLW1509 (no threads here yet)
         try:
             while len(server.seen) < 4:
                 time.sleep(0.05)

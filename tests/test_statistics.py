@@ -5,9 +5,9 @@ import pytest
 from emojudge import manifest
 from emojudge.checks import look
 from emojudge.config import load_config
+from emojudge.corpus_tables import data_table
 from emojudge.settings import DataSettings
 from emojudge.statistics import table1
-from emojudge.tables import data_table
 from emojudge.types import EMOTIONS, Utterance
 
 COUNTS = dict(zip(EMOTIONS, (5836, 2341, 6344, 987, 326, 542, 1459, 7423), strict=True))

@@ -182,7 +182,7 @@ def signed(row: Row) -> str:
     if row["value"] is None:
         return "–"
     ends = "" if row["low"] is None else f" [{row['low']:.3f}, {row['high']:.3f}]"
-    return f"{row['value']:.3f}{ends}".replace("-", "−")
+    return f"{row['value']:.3f}{ends}".replace("-0.000", "0.000").replace("-", "−")
 
 
 def limit(row: Row) -> str:

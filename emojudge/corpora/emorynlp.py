@@ -58,4 +58,5 @@ def _utterance(item: Mapping[str, Any], split: str, path: Path) -> Utterance:
         gender=GENDERS.get(speakers[0].split()[0]) if len(speakers) == 1 and speakers[0] else None,
         split=split,
         emotion=known(LABELS, str(item["emotion"]), f"{path}, {identity}"),
+        session=identity.rsplit("_", 1)[0],
     )

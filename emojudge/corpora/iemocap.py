@@ -98,7 +98,7 @@ def _utterance(session: Path, dialog: str, where: str, block: str, said: Mapping
         attributes={name: value for name, value in values.items() if value is not None},
         votes={name: float(count) for name, count in votes.items()},
         ratings={name: given for name in ATTRIBUTES if (given := _rated(block, name))},
-        session=turn["session"],
+        session=f"Ses0{turn['session']}",
     )
 
 

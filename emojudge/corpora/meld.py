@@ -55,6 +55,7 @@ def utterances(root: Path) -> Iterator[Utterance]:
                 gender=GENDERS.get(row["Speaker"]),
                 split=split,
                 emotion=LABELS.get(row["Emotion"], row["Emotion"]) or None,
+                session=f"{split}/dia{row['Dialogue_ID']}",
             )
 
 

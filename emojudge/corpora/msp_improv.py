@@ -64,7 +64,7 @@ def _utterance(where: str, fields: Sequence[str], audio: Path, told: raters.Rate
         attributes={name: value for name, value in values.items() if value is not None},
         votes=told.votes,
         ratings=told.ratings,
-        session=speaker[1:],
+        session=f"session{int(speaker[1:])}",
     )
 
 

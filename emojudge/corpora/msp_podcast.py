@@ -93,6 +93,7 @@ def _utterance(root: Path, where: str, row: Mapping[str, str | None], told: rate
         attributes={name: value for name, value in ratings.items() if value is not None},
         votes=told.votes,
         ratings=told.ratings,
+        session="_".join(stem.split("_")[:2]),
     )
 
 

@@ -5,7 +5,8 @@ and the positions are cut to match, which is about ten times faster than the pad
 two modes differ (cosine about .94 at the last layer), so a model is trained and served in this one. There are
 1,500 positions: what lies beyond 30 seconds is cut off.
 
-Argument: "offline" (Whisper base from Python packages), a folder, or a hub id as "openai/whisper-small".
+Argument: "offline" (Whisper base) or "offline-tiny" (tiny.en), both from Python packages, a folder, or a hub id as
+"openai/whisper-small".
 """
 
 from collections.abc import Sequence
@@ -39,7 +40,8 @@ def open(argument: str, settings: AudioSettings) -> "WhisperEncoder":
     """
     from transformers import WhisperModel
 
-    source = str(offline.whisper_base()) if argument == "offline" else argument
+    packaged = {"offline": offline.whisper_base, "offline-tiny": offline.whisper_tiny}
+    source = str(packaged[argument]()) if argument in packaged else argument
     model: Any = pretrained.load_model(WhisperModel, source, settings.revision)
     return WhisperEncoder(model.encoder, settings)
 

@@ -59,11 +59,20 @@ class EvaluationSettings(Settings):
     """Which splits are scored; "dev+dev2" is both as one, which is the full Dev of decision 14."""
     resamples: int = Field(1000, ge=0)
     """Bootstrap resamples; 0 prints no intervals (ours)."""
-    cluster: Literal["speaker", "item"] = "speaker"
-    """What is resampled: clips of one speaker are not independent (ours)."""
+    cluster: Literal["speaker", "item", "session"] = "speaker"
+    """What is resampled: clips of one speaker are not independent, nor are the speakers of one conversation (ours). Where no
+    session is known it is the speaker, and where none is known either, the clip."""
     confidence: Share = 0.95
     """Of the intervals (ours)."""
     seed: int = 0
     """Of the resampling (ours)."""
+    power: Share = 0.8
+    """With which the smallest difference that a set can show would be found (ours)."""
+    coverage: Share = 0.9
+    """Share of clips whose set of labels should hold the true one; sets are fitted on dev (ours)."""
+    abstain: Share = 0.2
+    """Share of clips that are not answered, the least sure; the confidence for it is fitted on dev (ours)."""
+    judge_chosen_on: tuple[str, ...] = ()
+    """Splits by whose scores you chose the judge's threshold or prompt: judged systems are not scored there (ours)."""
     published: str | None = None
     """Rows of `emojudge/published.toml` to print beside ours, as "ravdess"."""
