@@ -5,12 +5,13 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from random import Random
+from typing import Any
 
 import numpy as np
 
 from emojudge import fusion, perturbations
 from emojudge.audio import SAMPLE_RATE, Normaliser
-from emojudge.cache import BATCH_ITEMS, BATCH_SECONDS, Item, Line
+from emojudge.cache import BATCH_ITEMS, BATCH_SECONDS, Line
 from emojudge.features import Features
 from emojudge.inference import LiveFrames, Source, predict
 from emojudge.models import EmotionModel, Encoder, Frames, load, read_card
@@ -147,7 +148,7 @@ class Models:
         key = (modality, id(encoder), normaliser)
         if key not in shared:
             changes = self.features.changes(modality)
-            items: dict[str, list[Item]] = {
+            items: dict[str, list[Any]] = {
                 s.id: [Line(s.id, s.text or "")] if modality == "text" else [_Shown(s.id, s, normaliser, c) for c in changes]
                 for s in sounds
             }
