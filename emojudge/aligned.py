@@ -5,8 +5,10 @@ whose labels are not the experiment's (`ModelError`).
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -119,23 +121,21 @@ def read_results(run: RunFolder, task: str) -> list[PartResults]:
     return results
 
 
+def together(parts: Sequence[Aligned]) -> Aligned:
+    """Several folds as one."""
+
+    def joined(name: str) -> Any:
+        found = [getattr(part, name) for part in parts]
+        if isinstance(found[0], tuple):
+            return tuple(chain(*found))
+        return None if any(one is None for one in found) else np.concatenate(found)
+
+    return Aligned(parts[0].names, **{field.name: joined(field.name) for field in fields(Aligned) if field.name != "names"})
+
+
 def pool(results: Sequence[PartResults], system: str, split: str) -> Aligned:
     """`system` on all folds of the first seed as one: for plots and counts, which a mean over folds cannot give."""
-    first = [r.align(system, split) for r in results if r.part.seed == results[0].part.seed and r.labelled(split)]
-
-    def joined(name: str) -> tuple[str, ...]:
-        return tuple(value for part in first for value in getattr(part, name))
-
-    values = [part.values for part in first if part.values is not None]
-    return Aligned(
-        names=results[0].names,
-        ids=joined("ids"),
-        clusters=joined("clusters"),
-        scores=np.concatenate([part.scores for part in first]),
-        gold=joined("gold"),
-        predicted=joined("predicted"),
-        values=np.concatenate(values) if values else None,
-    )
+    return together([r.align(system, split) for r in results if r.part.seed == results[0].part.seed and r.labelled(split)])
 
 
 def _check_complete(results: Sequence[PartResults]) -> None:

@@ -1,12 +1,12 @@
 """What is tested: a system's predictions on the clips of one split, the folds of a seed put together."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from emojudge.aligned import Aligned, PartResults, check_unfitted, read_results
+from emojudge.aligned import Aligned, PartResults, check_unfitted, read_results, together
 from emojudge.compare import Estimate, Tally, interval, replicates, statistic
 from emojudge.errors import DataError
 from emojudge.runs import JUDGED, SYSTEMS, RunFolder
@@ -144,18 +144,6 @@ def subject(results: Sequence[PartResults], system: str, split: str, only: Colle
     values = [value for u in everyone.values() for value in u.attributes.values()] or [0.0, 1.0]
     options = results[0].config.evaluation
     return Subject(results[0].task, system, split, tuple(aligned), everyone, (min(values), max(values)), options)
-
-
-def together(parts: Sequence[Aligned]) -> Aligned:
-    """The folds of one seed as one."""
-
-    def chain(name: str) -> tuple[str, ...]:
-        return tuple(item for part in parts for item in getattr(part, name))
-
-    values = None if parts[0].values is None else np.concatenate([p.values for p in parts if p.values is not None])
-    scores = np.concatenate([part.scores for part in parts])
-    strings = {name: chain(name) for name in ("ids", "clusters", "gold", "predicted")}
-    return replace(parts[0], scores=scores, values=values, **strings)
 
 
 def read_rows(path: Any) -> list[Row]:
