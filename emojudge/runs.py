@@ -26,6 +26,7 @@ With folds, `fold-1/manifest.jsonl` holds that fold's splits.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from emojudge.errors import DataError
 from emojudge.progress import say
@@ -129,7 +130,7 @@ class RunFolder:
         """What a transcriber heard, by utterance id; empty where none is named."""
         path = self.file("transcripts.jsonl")
         named = self.config.transcripts.transcribe != "none" and path.exists()
-        return {row["id"]: transcript(row) for row in read_jsonl(path, dict)} if named else {}
+        return {row["id"]: transcript(row) for row in read_jsonl(path, dict[str, Any])} if named else {}
 
     def skipped(self) -> dict[str, str]:
         """Utterances that could not be used, and why."""
