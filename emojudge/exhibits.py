@@ -17,7 +17,7 @@ from emojudge.metrics import confusion
 from emojudge.reliability import Bin, bins, diagram
 from emojudge.runs import JUDGED
 from emojudge.settings import Config
-from emojudge.tables import METRICS, SHORT, Table, number, p_value, published, system_name, systems
+from emojudge.tables import METRICS, SHORT, number, p_value, published, system_name, systems
 from emojudge.types import ATTRIBUTES, Cues
 
 HEADLINE = {"emotions": ("macro_f1", ""), "attributes": ("ccc", "mean")}
@@ -135,26 +135,6 @@ def forest(config: Config, rows: Sequence[Row], task: str, split: str) -> dict[s
         p = find(rows, row["system"], "mcnemar_p", (task, split))
         lines.append({"system": row["system"].split("-")[0], "row": row, "p": p_value(p) if p else ""} | scale.marks(row))
     return {"axis": scale.axis(), "zero": scale.at(0.0), "rows": lines}
-
-
-def paper_table(config: Config, rows: Sequence[Row], task: str) -> Table:
-    """The paper's Table 2: what each system is made of, and its scores on every split, with intervals."""
-    emotions = task == "emotions"
-    splits = [split for split in config.evaluation.splits if systems(rows, task, split)]
-    present = list(dict.fromkeys(system for split in splits for system in systems(rows, task, split)))
-    scores = [("macro_f1", ""), ("accuracy", "")] if emotions else [("ccc", name) for name in (*ATTRIBUTES, "mean")]
-    lines = []
-    for system in present:
-        parts = [name for name in config.modalities if system not in ("audio", "text") or system == name]
-        made = " + ".join(config.audio.encoder if name == "audio" else config.text.encoder for name in parts)
-        steps = ["yes" if system not in ("audio", "text") else "no", "yes" if system in JUDGED else "no"]
-        cells = [
-            number(find(rows, system, metric, (task, split), name), interval=True) for split in splits for metric, name in scores
-        ]
-        lines.append([SHORT[system], made, *steps[: 2 if emotions else 1], *cells])
-    heads = [f"{split}: {METRICS.get(metric) or f'CCC {name}'}" for split in splits for metric, name in scores]
-    headers = ["Framework", "Encoders", "Fusion", *(["Judge"] if emotions else []), *heads]
-    return Table("In the shape of the paper’s Table 2", headers, lines)
 
 
 def class_bars(config: Config, rows: Sequence[Row], split: str) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def _toml(value: Any) -> str:
 
 
 def commands(run: RunFolder, about: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What it makes, and what to type; the last is what was typed. An ensemble is not made by `run`, but from other runs."""
+    """What it makes, and what to type; the last are what was typed. An ensemble is not made by `run`, but from other runs."""
     quoted = shlex.quote(f"runs/{run.config.name}")
     whole = [
         ("everything, from the corpus to this page; what is done is skipped", f"emojudge run experiment.toml --into {quoted}")
@@ -63,9 +63,9 @@ def commands(run: RunFolder, about: Mapping[str, Any]) -> list[tuple[str, str]]:
     found = [
         *([] if ensemble(run) else whole),
         ("every number of this page, from the predictions: metrics.json", f"emojudge evaluate {quoted}"),
-        ("this page, its tables as tables.md, and the model card", f"emojudge report {quoted}"),
+        ("this page, its tables and the model card", f"emojudge report {quoted}"),
     ]
-    return [*found, ("what was last typed", about["command"])] if about.get("command") else found
+    return [*found, *(("what was typed", command) for command in about.get("commands", ()))]
 
 
 def ensemble(run: RunFolder) -> bool:

@@ -26,7 +26,7 @@ from emojudge.players import players
 from emojudge.runs import JUDGED, RunFolder
 from emojudge.settings import Config
 from emojudge.storage import atomic, read_json, read_jsonl
-from emojudge.tables import SHORT, systems
+from emojudge.tables import SHORT, headline_table, systems
 from emojudge.types import Cues, Utterance
 
 Results = Mapping[str, Sequence[PartResults]]
@@ -140,7 +140,7 @@ def _task(
         "other": [
             (s, exhibits.ladder(config, rows, task, s)) for s in config.evaluation.splits if s != split and systems(rows, task, s)
         ],
-        "paper": exhibits.paper_table(config, rows, task),
+        "paper": headline_table(config, rows, task),
         "forest": exhibits.forest(config, rows, task, split),
         "groups": exhibits.group_forest(group_scores(results, joint, split, cues), score),
         "curves": _curves(run, task),

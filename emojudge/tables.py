@@ -123,10 +123,7 @@ def published_rows(corpus: str, task: str, split: str) -> list[dict[str, Any]]:
 
 
 def headline_table(config: Config, rows: Sequence[Row], task: str) -> Table:
-    """The paper's Table 2: what each system is made of, and its scores on every split; published systems below.
-
-    A table of its own only where several splits were scored: else it would say what `results_table` says.
-    """
+    """The paper's Table 2: what each system is made of, and its scores on every split; published systems below."""
     splits = [split for split in config.evaluation.splits if systems(rows, task, split)]
     present = {name: None for split in splits for name in systems(rows, task, split)}
     keys = [("macro_f1", ""), ("accuracy", "")] if task == "emotions" else [("ccc", name) for name in (*ATTRIBUTES, "mean")]
@@ -145,8 +142,8 @@ def headline_table(config: Config, rows: Sequence[Row], task: str) -> Table:
     lines += [
         [name, "", "", "", *(plain(found.get(split, {}).get(c.key)) for split, c in columns)] for name, found in theirs.items()
     ]
-    headers = ["System", "Audio", "Text", "Judge", *(f"{split} {c.header}" for split, c in columns)]
-    return Table(f"{task.capitalize()}: every system on every split", headers, lines if len(splits) > 1 else [])
+    headers = ["System", "Audio", "Text", "Judge", *(f"{split}: {c.header}" for split, c in columns)]
+    return Table(f"{task.capitalize()}: every system on every split", headers, lines)
 
 
 def _made_of(config: Config, system: str) -> list[str]:

@@ -24,7 +24,9 @@ NUMBER = re.compile(r"[-+]?[\d.,]+%?( ± [\d.]+)?( \[[-\d., ]+\])?")
 
 def write(run: RunFolder, rows: Sequence[Row]) -> None:
     """Write every table of an evaluated run in three forms; tables/ holds what is current, and nothing else."""
-    headlines = [table for task in run.config.tasks if (table := headline_table(run.config, rows, task)).rows]
+    scored = {task: {row["split"] for row in rows if row["task"] == task} for task in run.config.tasks}
+    # Of a single split it would say what its table of results says.
+    headlines = [headline_table(run.config, rows, task) for task, splits in scored.items() if len(splits) > 1]
     made = [*headlines, *tables(run, rows), *details(run.config, rows)]
     notice = read_json(run.file("run.json")).get("notice", "")
     markdown = [f"**{notice}**\n"] if notice else []

@@ -60,8 +60,8 @@ def test_encoders_are_those_that_the_models_recorded(tmp_path):
 
 def test_commands_quote_names_with_spaces(tmp_path):
     run = made_up_run(tmp_path, clips=20, judge=False, name="demo (tiny)")
-    typed = dict(commands(RunFolder.open(run.root), read_json(run.file("run.json")) | {"command": "emojudge run x.toml"}))
-    assert "emojudge report 'runs/demo (tiny)'" in typed.values() and typed["what was last typed"] == "emojudge run x.toml"
+    typed = dict(commands(RunFolder.open(run.root), read_json(run.file("run.json")) | {"commands": ["emojudge run x.toml"]}))
+    assert "emojudge report 'runs/demo (tiny)'" in typed.values() and typed["what was typed"] == "emojudge run x.toml"
 
 
 def test_an_ensemble_is_not_made_by_run(tmp_path):

@@ -80,7 +80,7 @@ def test_formulas_of_others_are_only_text(tmp_path):
 def test_the_headline_is_the_papers_table(run, rows):
     table = headline_table(run.config, rows, "emotions")
     assert table.headers[:4] == ["System", "Audio", "Text", "Judge"]
-    assert [header.split()[0] for header in table.headers[4:]] == ["dev", "dev", "test", "test"]
+    assert [header.split()[0] for header in table.headers[4:]] == ["dev:", "dev:", "test:", "test:"]
     made = {row[0]: row for row in table.rows}
     assert made["Audio"][1:4] == ["whisper:base", "–", "–"] and made["Judged"][1:4] == [
         "whisper:base",
