@@ -171,12 +171,15 @@ def test_the_filter_has_a_rule_for_every_emotion(run, page):
 
 
 def test_scores_after_temperature_scaling_are_shown_where_a_run_has_them(run, page):
-    assert "temperature-scaled" not in page
+    assert "temperature-scaled" in page
     rows = read_json(run.file("metrics.json"))["rows"]
-    scaled = find(rows, "fusion", "ece", ("emotions", "test")) | {"system": "fusion+temperature", "value": 0.0123}
-    about = calibration(run.config, [*rows, scaled], read_results(run, "emotions"), "test", ["audio", "fusion", "judge"])
-    assert [name for name, _, _ in about["scores"]] == ["Audio", "Fusion", "Fusion, temperature-scaled"]
-    assert about["scores"][-1][1:] == ("fusion", ["0.012", "–", "–"]) and list(about["series"]) == ["Audio", "Fusion"]
+    results, present = read_results(run, "emotions"), ["audio", "fusion", "judge"]
+    plain = calibration(run.config, [row for row in rows if "+" not in row["system"]], results, "test", present)
+    about = calibration(run.config, rows, results, "test", present)
+    assert [name for name, _, _ in plain["scores"]] == ["Audio", "Fusion"] == list(about["series"])
+    scaled = find(rows, "fusion+temperature", "ece", ("emotions", "test"))
+    assert about["scores"][:2] == plain["scores"] and about["scores"][2][:2] == ("Fusion, temperature-scaled", "fusion")
+    assert about["scores"][2][2][0] == f"{scaled['value']:.3f}"
 
 
 def test_audio_is_inside_only_where_it_is_asked_for(run, page, tmp_path, monkeypatch):

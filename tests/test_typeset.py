@@ -92,7 +92,7 @@ def test_the_headline_is_the_papers_table(run, rows):
     assert made["WavLM-Large + RoBERTa-Large, judged"][4:] == ["0.429", "0.467", "0.339", "0.363"]
     named = headline_table(run.config, rows, "attributes")
     paper = next(row for row in named.rows if row[0] == "WavLM-Large + RoBERTa-Large")
-    assert dict(zip(named.headers, paper, strict=True))["dev Valence"] == "0.668", "by name, not by the paper's headings"
+    assert dict(zip(named.headers, paper, strict=True))["dev: Valence"] == "0.668", "by name, not by the paper's headings"
 
 
 def test_details_hold_what_the_rows_say(run, rows):
