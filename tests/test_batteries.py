@@ -146,12 +146,14 @@ def test_a_group_whose_values_come_out_higher(moved, passed):
 
 
 def test_groups_too_small_are_left_out(tmp_path):
-    run = made_up_run(tmp_path, clips=120, speakers=12, tasks=("emotions",), judge=False)
-    clips = [u for u in read_jsonl(run.file("manifest.jsonl"), Utterance) if u.split == "test" and u.emotion]
+    run = made_up_run(tmp_path, clips=300, speakers=12, tasks=("emotions",), judge=False)
+    known = [u for u in read_jsonl(run.file("manifest.jsonl"), Utterance) if u.split == "test" and u.emotion]
+    clips = [replace(u, gender="FM"[n % 2], speaker="rare" if n < 5 else u.speaker) for n, u in enumerate(known)]
     by = groupings(run, clips)
     sizes = {name: sorted(list(groups.values()).count(g) for g in set(groups.values())) for name, groups in by.items()}
-    assert all(min(of) >= 10 for of in sizes.values())
+    assert all(min(of) >= 10 for of in sizes.values()) and "rare" not in by["speaker"].values()
     assert set(by) == {"gender", "speaker", "duration"} and sum(sizes["duration"]) == len(clips)
+    assert "gender" not in groupings(run, [replace(u, gender="F") for u in clips]), "one group is nothing to compare"
 
 
 # -- correctness

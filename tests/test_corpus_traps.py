@@ -268,8 +268,8 @@ def test_splits_of_ours_share_no_speaker(shared, name):
 
 
 def test_sessions_are_told_where_the_corpus_tells(tmp_path):
-    assert {item.session for item in read(iemocap, tmp_path / "iemocap")} == {"1"}
-    assert [item.session for item in read(msp_improv, tmp_path / "improv")] == ["01", "06"]
+    assert {item.session for item in read(iemocap, tmp_path / "iemocap")} == {"Ses01"}
+    assert [item.session for item in read(msp_improv, tmp_path / "improv")] == ["session1", "session6"]
 
 
 def test_raters_values_of_attributes(tmp_path):

@@ -111,7 +111,7 @@ def test_numbers_are_the_same_on_a_second_machine(run, corpus, tmp_path):
     ours = {
         (r["task"], r["system"], r["metric"], r["class"], r["split"]): r["value"]
         for r in run.results()
-        if "judge" not in r["system"]
+        if "judge" not in r["system"] and r["metric"] != "holm_p"  # which counts the judge's comparisons too
     }
     theirs = {(r["task"], r["system"], r["metric"], r["class"], r["split"]): r["value"] for r in again.results()}
     assert {key: theirs[key] for key in ours} == ours
@@ -201,7 +201,7 @@ def test_folds_and_seeds_are_parts(corpus, tmp_path):
 def test_early_fusion_trains_one_joint_model(corpus, tmp_path):
     work = experiment(corpus, tmp_path / "run", 'fusion_method="early"', 'tasks=["emotions"]', "judge.judge=none")
     work.everything()
-    assert {r["system"] for r in work.results() if r["metric"] == "macro_f1"} == {"early"}
+    assert {r["system"].partition("+")[0] for r in work.results() if r["metric"] == "macro_f1"} == {"early"}
     [prediction, *_] = work.run.parts()[0].read_predictions("emotions", "early").values()
     assert isinstance(prediction, Prediction) and abs(sum(prediction.scores.values()) - 1) < 1e-9
 

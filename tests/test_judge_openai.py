@@ -234,6 +234,7 @@ def test_a_person_who_interrupts_does_not_wait_for_the_service(serve, tmp_path):
             while len(server.seen) < 4:
                 time.sleep(0.05)
                 assert process.poll() is None
+            time.sleep(0.5)  # the two answers that came are on their way into the ledger
             begun = time.monotonic()
             process.send_signal(signal.SIGINT)
             said = process.communicate(timeout=20)[1]

@@ -48,7 +48,7 @@ ROWS = {
 PUBLISHED = [
     row
     for row in tomllib.loads(files("emojudge").joinpath("published.toml").read_text(encoding="utf-8"))["row"]
-    if row["corpus"] == "msp_podcast"
+    if row["corpus"] == "msp_podcast" and "EmoJudge" in row["source"]
 ]
 every_file = pytest.mark.parametrize("file", PAPER, ids=lambda path: path.stem)
 

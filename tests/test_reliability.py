@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from emojudge.metrics import ece
+from emojudge.probabilities import ece
 from emojudge.reliability import bins, diagram
 
 LABELS = ("a", "b", "c")
