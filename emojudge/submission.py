@@ -71,7 +71,8 @@ def _predictions(part: Part, task: str, clips: Collection[str], system: str | No
         found = [p for p in part.read_predictions(task, name).values() if f"{p.id}.wav" in wanted]
         if found:
             return name, found
-    raise DataError(f"No {system or 'system'} has predicted the {task} of this split; finish the run with: emojudge run")
+    what = f"No {system or 'system'} has predicted the {task} of this split"
+    raise DataError(f"{what}; finish the run with emojudge run, and where clips have no text, set transcripts.transcribe.")
 
 
 def write(path: Path, task: str, predictions: Mapping[str, Prediction], clips: Sequence[str]) -> None:
