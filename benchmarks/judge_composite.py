@@ -230,9 +230,12 @@ def flips(study: Study, way: str) -> str:
 
 
 def tables(study: Study) -> str:
-    """Everything as Markdown."""
-    way = chosen_way(study)
-    return "\n".join([to_markdown(compare_ways(study)), to_markdown(policies(study, way)), flips(study, way)])
+    """Everything as Markdown: ways compared, then dev's choice and every way that was asked about all clips."""
+    made, chosen = [to_markdown(compare_ways(study))], chosen_way(study)
+    for way in WAYS:
+        if way == chosen or complete(study, way, "all"):
+            made += [to_markdown(policies(study, way)), f"{flips(study, way)}\n"]
+    return "\n".join(made)
 
 
 def ask_all(study: Study, ledger: Path) -> None:
