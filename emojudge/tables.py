@@ -150,7 +150,7 @@ def _made_of(config: Config, system: str) -> list[str]:
     """A system's name, encoders and judge."""
     parts = {"audio": ("audio",), "text": ("text",)}.get(system, config.modalities)
     if system == "ensemble":
-        return [SHORT[system], "several", "several", "–"]
+        return [SHORT[system], *("several" if name in config.modalities else "–" for name in ("audio", "text")), "–"]
     audio, text = (getattr(config, name).encoder if name in parts else "–" for name in ("audio", "text"))
     return [SHORT[system], audio, text, config.judge.judge if system in JUDGED else "–"]
 
