@@ -32,13 +32,12 @@ def base():
     return whisper.open("offline", CPU)
 
 
-@pytest.fixture(scope="module")
-def sure(folder):
+@pytest.fixture
+def sure(folder, monkeypatch):
     """A tiny Whisper whose every text counts as probable and takes its time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(whisper, "MIN_LOG_PROBABILITY", -100.0)
-        patch.setattr(_words, "squeezed", lambda parts, firsts: False)
-        yield whisper.open(str(folder), CPU)
+    monkeypatch.setattr(whisper, "MIN_LOG_PROBABILITY", -100.0)
+    monkeypatch.setattr(_words, "squeezed", lambda parts, firsts: False)
+    return whisper.open(str(folder), CPU)
 
 
 # -- the contract
@@ -244,8 +243,7 @@ def test_long_recordings_are_heard_to_their_end(base, shared):
 @pytest.mark.parametrize("level", [0.1, 1e-3])
 def test_noise_is_not_filled_with_words(base, level):
     noise = [np.random.default_rng(seed).normal(0, level, 32000).astype(np.float32) for seed in range(5)]
-    heard = [found.text for found in base.transcribe(noise)]
-    assert sum(map(bool, heard)) <= 1, heard  # Whisper base does so now and then, as "1.5%"
+    assert not any(found.text for found in base.transcribe(noise))
 
 
 # -- faster-whisper
