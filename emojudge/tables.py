@@ -140,7 +140,9 @@ def headline_table(config: Config, rows: Sequence[Row], task: str) -> Table:
         for row in published(config, task, split):
             theirs.setdefault(row["system"], {})[split] = row["scores"]
     lines += [
-        [name, "", "", "", *(plain(found.get(split, {}).get(c.key)) for split, c in columns)] for name, found in theirs.items()
+        [name, "", "", "", *(plain(found.get(split, {}).get(c.key)) for split, c in columns)]
+        for name, found in theirs.items()
+        if any(c.key in found.get(split, {}) for split, c in columns)
     ]
     headers = ["System", "Audio", "Text", "Judge", *(f"{split}: {c.header}" for split, c in columns)]
     return Table(f"{task.capitalize()}: every system on every split", headers, lines)
