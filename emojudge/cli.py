@@ -186,7 +186,7 @@ def submit(
 @verb
 def say(
     clip: Annotated[Path, typer.Argument(help="A recording.", show_default=False)],
-    run: Annotated[Path, typer.Option("--run", help="The run whose models speak.")] = Path("runs/demo"),
+    run: Annotated[Path, typer.Option("--run", help="The run, or bundle, whose models speak.")] = Path("base"),
     text: Annotated[str | None, typer.Option("--text", help="What is said; without it, it is transcribed.")] = None,
     set: Set = None,
     json: Json = False,
@@ -243,7 +243,7 @@ def doctor(
     show_mappings({"EmoJudge": installed()}, json)
 
 
-from emojudge import battery_verbs, comparison_verbs, handover_verbs, recording_verbs  # noqa: E402, F401 (register theirs)
+from emojudge import battery_verbs, bundle_verbs, comparison_verbs, handover_verbs, recording_verbs  # noqa: E402, F401 (register theirs)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import typer
 
 from emojudge.verbs import Json, Set, experiment, verb
 
-Spoken = Annotated[Path, typer.Option("--run", help="The run whose models speak.")]
+Spoken = Annotated[Path, typer.Option("--run", help="The run, or bundle, whose models speak.")]
 
 
 @verb
@@ -16,7 +16,7 @@ def predict(
     paths: Annotated[
         list[str], typer.Argument(help="Recordings, folders of them, or - for standard input; or RUN SYSTEM.", metavar="FILES…")
     ],
-    run: Spoken = Path("runs/demo"),
+    run: Spoken = Path("base"),
     output: Annotated[Path | None, typer.Option("--output", help="Folder to write to; without it results are printed.")] = None,
     format: Annotated[str, typer.Option("--format", help="Formats, with commas between; see `emojudge list writers`.")] = "jsonl",
     speakers: Annotated[str, typer.Option("--speakers", help="How many speak, or off; auto with pyannote.")] = "off",
@@ -53,7 +53,7 @@ def predict(
 
 @verb
 def listen(
-    run: Spoken = Path("runs/demo"),
+    run: Spoken = Path("base"),
     device: Annotated[str | None, typer.Option("--device", help="A microphone's name or number (default: the system's).")] = None,
     set: Set = None,
     json: Json = False,

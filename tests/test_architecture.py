@@ -41,10 +41,11 @@ LAYERS = [
     {"report", "catalogue", "display", "modelling", "planning", "preflight"},
     {"consult", "preparation"},
     {"experiment", "batteries"},
+    {"bundles"},
     {"pipeline"},
     {"tiny", "battery", "ablation", "ensemble", "output", "comparison", "recordings", "hugging_face"},
     {"verbs"},
-    {"handover_verbs", "battery_verbs", "comparison_verbs", "recording_verbs"},
+    {"handover_verbs", "battery_verbs", "bundle_verbs", "comparison_verbs", "recording_verbs"},
     {"cli"},
 ]
 """A module imports from its own folder and from layers above it in this list, never from the same layer or below."""
