@@ -26,7 +26,12 @@ def speech(data: Path) -> Iterator[Utterance]:
     for name in CORPORA:
         corpus, _ = resolve("corpora", name)
         for u in corpus.utterances((data / name).resolve()):
-            yield replace(u, id=f"{name}/{u.id}", speaker=f"{name} {u.speaker}", session=name, text=None)
+            yield replace(u, id=f"{name}/{u.id}", speaker=named(name, u.speaker), session=name, text=None)
+
+
+def named(corpus: str, speaker: str | None) -> str | None:
+    """A speaker as no other corpus calls one."""
+    return f"{corpus} {speaker}" if speaker else None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -35,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--into", type=Path, default=Path("runs/cross_corpus"))
     parser.add_argument("--set", action="append", default=[])
     given = parser.parse_args(arguments)
-    write_jsonl(SPEECH, speech(given.data))
     config = load_config(Path(__file__).parents[1] / "experiments/cross_corpus.toml", given.set)
+    write_jsonl(SPEECH, (u for u in speech(given.data) if u.emotion in config.data.labels))
     work = Experiment(config, given.into)
     work.everything()
     found = [row for row in work.results() if (row["system"], row["metric"], row["split"]) == ("audio", "uar", "test")]

@@ -17,7 +17,7 @@ from typing import Any
 
 from emojudge.errors import DataError, MissingExtra, ModelError
 from emojudge.hearing import Models
-from emojudge.offline import cache_folder, kept
+from emojudge.offline import kept
 from emojudge.runs import Part, RunFolder
 from emojudge.storage import atomic, digest, file_digest, read_json, read_tensors, write_json, write_tensors
 
@@ -44,6 +44,8 @@ def open_run(source: str | Path) -> RunFolder:
     folder = Path(source)
     if not folder.exists() and str(source) in names():
         folder = PACKAGED / str(source)
+    if not folder.exists():
+        raise DataError(f"{source} is no folder, and no bundle of ours ({', '.join(names())}); check --run, or train a run.")
     if (folder / "run.json").exists() or not (folder / "config.json").exists():
         return RunFolder.open(folder)
     about = read_json(folder / "config.json")
@@ -129,7 +131,7 @@ def _about(run: RunFolder) -> dict[str, Any]:
     told = read_json(run.file("run.json"))
     config = run.config.model_dump(mode="json")
     config["seeds"], config["ablations"] = [run.config.seeds[0]], {}
-    config["data"] = {name: config["data"][name] for name in ("corpus", "labels", "label_map")}
+    config["data"] = {name: config["data"][name] for name in ("corpus", "labels", "label_map", "made_of")}
     return {"config": config, "notice": told.get("notice", ""), "versions": told.get("versions", {})}
 
 
@@ -154,8 +156,3 @@ def _unpack(folder: Path, about: dict[str, Any], empty: Path) -> None:
             temporary.write_bytes((folder / "README.md").read_bytes())
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{folder / 'config.json'} lacks {error}; take the bundle from its source again.") from None
-
-
-def cached() -> Path:
-    """Where bundles are written out."""
-    return cache_folder() / "bundles"
