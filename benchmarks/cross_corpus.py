@@ -34,7 +34,7 @@ def named(corpus: str, speaker: str | None) -> str | None:
     return f"{corpus} {speaker}" if speaker else None
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> list[str]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--into", type=Path, default=Path("runs/cross_corpus"))
@@ -44,13 +44,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     write_jsonl(SPEECH, (u for u in speech(given.data) if u.emotion in config.data.labels))
     work = Experiment(config, given.into)
     work.everything()
-    found = [row for row in work.results() if (row["system"], row["metric"], row["split"]) == ("audio", "uar", "test")]
-    for row in found:
-        print(f"{row['part'] or 'mean':24} UA {100 * row['value']:.1f}", interval(row))
+    lines = [told(row) for row in work.results() if (row["system"], row["metric"], row["split"]) == ("audio", "uar", "test")]
+    print("\n".join(lines))
+    return lines
 
 
-def interval(row: dict) -> str:
-    return f"[{100 * row['low']:.1f}, {100 * row['high']:.1f}]" if row["low"] is not None else ""
+def told(row: dict) -> str:
+    """One corpus, or the mean, as a line."""
+    corpus = row["part"].removeprefix("fold-").split("/")[0] or "mean"
+    return f"{corpus:8} UA {100 * row['value']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}], {row['n']} clips"
 
 
 if __name__ == "__main__":
