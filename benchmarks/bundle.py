@@ -26,7 +26,7 @@ from emojudge import bundles
 from emojudge.config import load_config
 from emojudge.experiment import Experiment
 from emojudge.registry import resolve
-from emojudge.storage import write_jsonl
+from emojudge.storage import to_row, write_jsonl
 from emojudge.types import Utterance
 
 TABLE = Path("runs/corpora/bundle.jsonl")
@@ -43,8 +43,8 @@ looking at these corpora, which flatters the mean.
 LIMITS = """## Limits
 
 - It has heard {} people, actors who were told what to express, in a quiet room, in English, German and Polish. How it does on
-  spontaneous speech, on children, old people, other languages, accents and illnesses of the voice is not known; nobody measured it.
-- What it takes for anger or sadness is mostly how tense and how low a voice is. Loud, fast or breathy speakers are misread, always.
+  spontaneous speech, on children, old people, other languages, accents and illnesses of the voice, nobody has measured.
+- What it takes for anger or sadness is mostly how tense and how low a voice is. Loud or breathy speakers are always misread.
 - Calm (RAVDESS) and Boredom (EmoDB) were left out of training, and no corpus here has Contempt: such speech gets another label.
 - Words count as English: the text models have read English only, and automatic transcripts have mistakes.
 - Attributes come from words alone, as readers rated written sentences; the voice has no part in them.
@@ -93,7 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--set", action="append", default=[])
     given = parser.parse_args(arguments)
     config = load_config(Path(__file__).parents[1] / "experiments/bundle.toml", given.set)
-    write_jsonl(TABLE, (u for u in rows(given.data) if u.emotion in config.data.labels or u.attributes))
+    kept = (u for u in rows(given.data) if u.emotion in config.data.labels or u.attributes)
+    write_jsonl(TABLE, ({**to_row(u), **u.attributes} for u in kept))  # a table has a column for each attribute
     work = Experiment(config, given.into)
     work.everything()
     finish(work.run.file("model_card.md"), cross_corpus.main([str(given.data)]), len({u.speaker for u in speech(given.data)}))

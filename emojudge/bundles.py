@@ -54,7 +54,7 @@ def open_run(source: str | Path) -> RunFolder:
             f"{folder} holds a model of another kind than ours; name a run folder, or one that `emojudge save` wrote."
         )
     content = digest([file_digest(folder / name) for name in ("config.json", "model.safetensors", "README.md")])
-    return RunFolder.open(kept(f"bundles/{content[:16]}", lambda empty: _unpack(folder, about, empty)))
+    return RunFolder.open(kept(f"bundle-{content[:16]}", lambda empty: _unpack(folder, about, empty)))
 
 
 def save(run: RunFolder, folder: str | Path) -> Path:
