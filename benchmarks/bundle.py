@@ -2,7 +2,7 @@
 
     python benchmarks/bundle.py ../shared/data [--words] [--into runs/bundle] [--bundle emojudge/bundles/base]
 
-Writes one table of everything that is learnt from, runs experiments/bundle.toml on it, and saves the run as a bundle.
+Writes one table of everything that is learnt from, runs experiments/base.toml on it, and saves the run as a bundle.
 
 | rows | split | learnt from them |
 |---|---|---|
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--set", action="append", default=[])
     given = parser.parse_args(arguments)
     changes = [*(WORDS if given.words else ()), *given.set]
-    config = load_config(Path(__file__).parents[1] / "experiments/bundle.toml", changes)
+    config = load_config(Path(__file__).parents[1] / "experiments/base.toml", changes)
     kept = (u for u in rows(given.data, given.words) if u.emotion in config.data.labels or u.attributes)
     write_jsonl(TABLE, ({**to_row(u), **u.attributes} for u in kept))  # a table has a column for each attribute
     work = Experiment(config, given.into)

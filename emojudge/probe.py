@@ -1,4 +1,4 @@
-"""A linear probe in closed form (`audio.solver = "ridge"`): least squares on the pooled vectors of a frozen encoder (ours).
+"""A linear probe in closed form (solver = "ridge"): least squares on the pooled vectors of a frozen encoder (ours).
 
 Every clip and copy is seen once: no epochs, no seed. What it learns is the output layer of the same `EmotionModel`, so saving,
 predicting and everything after them are as ever. Least squares gives no probabilities; the outputs are multiplied by the number
