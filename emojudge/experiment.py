@@ -60,6 +60,7 @@ class Experiment:
         if not any(name.startswith("judge ") for name in self.stages.done):
             preflight.check_judge(self.config)
         preflight.check_names(self.config)
+        preflight.check_solver(self.config)
         self.prepare()
         if preparation.transcribed(self.config):
             self.transcribe()

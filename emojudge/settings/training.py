@@ -53,8 +53,8 @@ class TrainingSettings(Settings):
     """For emotions (paper 5.1); attributes always use the CCC loss."""
     focal_gamma: float = Field(2.0, ge=0)
     """Focusing parameter γ (ours; decision 6)."""
-    class_weights: Literal["inverse", "none"] = "inverse"
-    """α_c = N / (K n_c), scaled to mean 1 (decision 6)."""
+    class_weights: Literal["inverse", "sqrt", "none"] = "inverse"
+    """α_c = N / (K n_c), scaled to mean 1 (decision 6); "sqrt" takes the root of it, half-way to none (ours)."""
     scale_frames: bool = False
     """Centre and scale encoder frames by their training statistics; for frozen encoders (ours)."""
     layer_mix: Literal["sum", "concat"] = "sum"
@@ -116,6 +116,11 @@ class AudioSettings(TrainingSettings):
     for all (ours: none in the paper). A trained encoder hears one of a clip's copies each time, at random."""
     average_copies: bool = False
     """Predict the mean over a clip and its copies in `augment` (ours: the clip alone)."""
+    solver: Literal["adamw", "ridge"] = "adamw"
+    """"ridge" solves the output layer in closed form: a linear probe of a frozen encoder in seconds, with no epochs and no
+    seed. It needs pooling = "mean_std", layer_mix = "concat" and blocks = 0 (ours; `emojudge/probe.py`)."""
+    ridge: Positive = 1.0
+    """Penalty of that solver, in mean squared lengths of a pooled vector (ours)."""
 
     @property
     def moments_suffice(self) -> bool:
