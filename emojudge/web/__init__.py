@@ -1,0 +1,1 @@
+"""What strangers may ask over HTTP: the service and the page."""
