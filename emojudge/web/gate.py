@@ -74,12 +74,14 @@ class Gate:
         app: what is behind it.
         settings: the limits.
         key: what every request but /healthz must show; none where it is empty.
-        state: "loading", "ready" or "failed", asked for each request.
+        refusal: why no work is taken in at an address now, and the seconds after which to come again.
         meters: count what comes.
     """
 
-    def __init__(self, app: Any, settings: ServiceSettings, key: str, state: Callable[[], str], meters: Meters) -> None:
-        self.app, self.settings, self.key, self.state, self.meters = app, settings, key, state, meters
+    def __init__(
+        self, app: Any, settings: ServiceSettings, key: str, refusal: Callable[[str], tuple[str, int] | None], meters: Meters
+    ) -> None:
+        self.app, self.settings, self.key, self.refusal, self.meters = app, settings, key, refusal, meters
         self.rates, self.used = Rates(settings.rate), 0
         meters.watch("emojudge_places_taken", "Requests being served, of service.queue.", lambda: self.used)
 
@@ -119,11 +121,10 @@ class Gate:
         if wait := self.rates.wait(address((scope.get("client") or ["?"])[0])):
             detail = f"At most {self.settings.rate} requests a minute are taken from one client; wait."
             return problem(429, detail, {"Retry-After": str(math.ceil(wait))})
-        if self.state() != "ready":
-            return problem(503, "The models are being loaded; come again in some seconds.", {"Retry-After": "5"})
-        if self.used >= self.settings.queue:
-            return problem(503, "All places are taken; come again in some seconds.", {"Retry-After": str(AGAIN)})
-        return None
+        why = self.refusal(scope["path"])
+        if not why and self.used >= self.settings.queue:
+            why = "All places are taken; come again in some seconds.", AGAIN
+        return problem(503, why[0], {"Retry-After": str(why[1])}) if why else None
 
     def _knows(self, scope: Message) -> bool:
         """Whether the request shows the key, as a bearer's token or as anybody's password."""

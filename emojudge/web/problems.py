@@ -42,9 +42,9 @@ class Problem(BaseModel):
             "examples": [
                 {
                     "type": "about:blank",
-                    "title": "Unprocessable Content",
+                    "title": "Unprocessable Entity",
                     "status": 422,
-                    "detail": "The recording is no audio file that is read here.",
+                    "detail": "The recording holds text, not audio; it may be a failed download, so fetch it again.",
                 }
             ]
         }

@@ -4,10 +4,10 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from queue import Empty, PriorityQueue
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -46,7 +46,7 @@ class Worker:
         self, judge: EmoJudge, settings: ServiceSettings, meters: Meters, failed: Callable[[Exception], None] = lambda error: None
     ) -> None:
         self.judge, self.settings, self.meters, self.failed = judge, settings, meters, failed
-        self.state = "loading"
+        self.state: Literal["loading", "ready", "failed"] = "loading"
         self._numbers = itertools.count()
         self._queue: PriorityQueue[_Item] = PriorityQueue()
         self._thread = threading.Thread(target=self._run, name="models", daemon=True)
@@ -103,10 +103,9 @@ class Worker:
 
     def _serve(self, items: list[_Item]) -> None:
         """Give every item its result; clips of like length side by side, judged ones by themselves."""
-        for item in items:
-            if callable(item.work):
-                _settle([item], lambda item=item: [item.work()])
-                return
+        if items and callable(items[0].work):
+            _settle(items[0])
+            return
         for judge in (False, True):
             own = {str(one.number): one for one in items if one.work[1] is judge}
             sounds = [replace(one.work[0], id=id) for id, one in own.items()]
@@ -130,13 +129,11 @@ class Worker:
             item.future.set_result(segment)
 
 
-def _settle(items: Sequence[_Item], work: Callable[[], Sequence[Any]]) -> None:
+def _settle(item: _Item) -> None:
     try:
-        found = work()
+        item.future.set_result(item.work())
     except Exception as error:
-        items[0].future.set_exception(error)
-    else:
-        items[0].future.set_result(found[0])
+        item.future.set_exception(error)
 
 
 class Shared(EmoJudge):
@@ -172,6 +169,3 @@ class Shared(EmoJudge):
 
     def _last(self, *arguments: Any) -> Any:
         return self._worker.call(self._worker.judge._last, *arguments)
-
-
-__all__ = ["LATER", "SOON", "CancelledError", "Shared", "Worker"]
