@@ -1,4 +1,4 @@
-"""Who may come in, before anything of a request is read: key, rate and places; and how long a request may take to arrive."""
+"""Who may come in, before anything of a request is read: key, rate and places; and how large and slow a request may be."""
 
 import asyncio
 import base64
@@ -89,7 +89,8 @@ class Gate:
         """Serve one request, or refuse it."""
         if scope["type"] != "http":
             return await self._other(scope, receive, send)
-        call, started = _Call(receive, send, self.settings.upload_seconds, scope["path"]), time.monotonic()
+        limit = self.settings.max_bytes if scope["path"] == "/v1/predict" else self.settings.job_bytes
+        call, started = _Call(receive, send, limit, self.settings.upload_seconds, scope["path"]), time.monotonic()
         works = scope["method"] == "POST" and scope["path"].startswith("/v1/")
         refused = self._refuse(scope, works)
         self.used += works and not refused
@@ -138,21 +139,27 @@ class Gate:
 
 
 class _Call:
-    """A request's two ends: what comes must come in time, and what is left of it is taken in before the answer."""
+    """A request's two ends: what comes must be small and in time, and what is left of it is taken in before the answer."""
 
-    def __init__(self, receive: Receive, send: Send, seconds: float, path: str) -> None:
-        self._receive, self._send, self.path = receive, send, path
-        self.until, self.more, self.status = time.monotonic() + seconds, True, 0
+    def __init__(self, receive: Receive, send: Send, limit: int, seconds: float, path: str) -> None:
+        self._receive, self._send, self.limit, self.path = receive, send, limit, path
+        self.until, self.taken, self.more, self.status = time.monotonic() + seconds, 0, True, 0
 
     async def receive(self) -> Message:
         """The next piece of the request."""
         if not self.more:
             return await self._receive()
         try:
-            message = await asyncio.wait_for(self._receive(), max(0.0, self.until - time.monotonic()))
+            message = await self._next(self.until)
         except TimeoutError:
-            self.until = 0.0
             raise HTTPException(408, "The request took too long to arrive; send it over a faster line.") from None
+        if self.taken > self.limit:
+            raise HTTPException(413, f"At most {self.limit:,} bytes are taken here; send less, long recordings to /v1/jobs.")
+        return message
+
+    async def _next(self, until: float) -> Message:
+        message = await asyncio.wait_for(self._receive(), max(0.0, until - time.monotonic()))
+        self.taken += len(message.get("body", b""))
         self.more = message["type"] == "http.request" and message.get("more_body", False)
         return message
 
@@ -166,7 +173,7 @@ class _Call:
         await self._send(message)
 
     async def _drain(self) -> None:
-        left, self.until = LEFT_BYTES, min(self.until, time.monotonic() + LEFT_SECONDS)
-        with suppress(HTTPException):
-            while self.more and left > 0:
-                left -= len((await self.receive()).get("body", b""))
+        enough, until = self.taken + LEFT_BYTES, time.monotonic() + LEFT_SECONDS
+        with suppress(TimeoutError):
+            while self.more and self.taken < enough:
+                await self._next(until)

@@ -27,7 +27,6 @@ STATUSES: tuple[tuple[type[EmoJudgeError], int], ...] = (
 SENTENCES = {
     404: "There is nothing here; /docs lists what there is.",
     405: "This address does not take that method; /docs lists what it takes.",
-    413: "The request is larger than is taken here; send a shorter or compressed recording, long ones to /v1/jobs.",
 }
 """For errors that the framework finds."""
 

@@ -50,7 +50,6 @@ def build(judge: EmoJudge, key: str = "", failed: Callable[[Exception], None] = 
         version=__version__,
         description=ABOUT,
         lifespan=service.running,
-        max_body_size=limits.job_bytes,
         license_info={"name": "Apache-2.0"},
     )
     app.state.service = service
@@ -59,14 +58,14 @@ def build(judge: EmoJudge, key: str = "", failed: Callable[[Exception], None] = 
     refused = problems.responses(400, 401, 408, 413, 415, 422, 429, 500, 502, 503)
     options: dict[str, Any] = {"responses": refused, "response_model_exclude_none": True, "form_limits": FORM}
 
-    @app.post("/v1/predict", max_body_size=limits.max_bytes, tags=["predictions"], **options)
+    @app.post("/v1/predict", tags=["predictions"], **options)
     async def predict(
         request: Request, file: Recording, text: Words = None, judge: Judged = False, timeline: Cut = False
     ) -> Answer:
         """The emotion and attributes of a short recording, as a whole or segment by segment."""
         return await unless_gone(request, service.predict(file, text, judge, timeline))
 
-    @app.post("/v1/jobs", status_code=202, max_body_size=limits.job_bytes, tags=["jobs"], **options)
+    @app.post("/v1/jobs", status_code=202, tags=["jobs"], **options)
     async def enqueue(response: Response, file: Recording, judge: Judged = False) -> Ticket:
         """Take in a long recording. It is told segment by segment; ask for the result under the address in Location."""
         job = await service.enqueue(file, judge)

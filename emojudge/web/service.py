@@ -49,7 +49,7 @@ class Service:
         self.jobs = Jobs(self.settings, self.hear)
         self.meters.watch("emojudge_jobs_open", "Jobs that wait or run, of service.jobs.", lambda: self.jobs.open)
         self.decoders = ThreadPoolExecutor(self.settings.decoders, "decoding")
-        self.folder = tempfile.TemporaryDirectory(prefix="emojudge-")
+        self.folder = tempfile.TemporaryDirectory(prefix="emojudge-serve-")
 
     @asynccontextmanager
     async def running(self, app: FastAPI) -> AsyncIterator[None]:
@@ -182,9 +182,10 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
         return task.result()
     finally:
         gone.cancel()
-        task.cancel()
-        with suppress(Exception, asyncio.CancelledError):
-            await task
+        if not task.done():
+            task.cancel()
+            with suppress(Exception, asyncio.CancelledError):
+                await task
 
 
 async def _gone(request: Request) -> None:
