@@ -52,9 +52,8 @@ def main(
     changes = [f"--set={change}" for change in [*LIMITS, *(set or [])]]
     ours = [sys.executable, "-m", "emojudge", "serve", str(run), "--no-page", "--port", "0", *changes]
     theirs = [sys.executable, __file__, "--run", str(run), "--plain", "0", *changes]
-    print(
-        "| server | clients | clips a second | p50, s | p95, s | CPU seconds a clip | clips a batch |\n|---|--:|--:|--:|--:|--:|--:|"
-    )
+    print("| server | clients | clips a second | p50, s | p95, s | CPU seconds a clip | clips a batch |")
+    print("|---|--:|--:|--:|--:|--:|--:|", flush=True)
     for name, command in {"plain handler": theirs, "emojudge serve": ours}.items():
         with serving(command) as (process, port):
             for clients in CLIENTS:
