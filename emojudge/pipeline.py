@@ -41,6 +41,7 @@ class EmoJudge:
         path = run.file("quantiles.json")
         self.quantiles = cues.Quantiles.from_json(read_json(path)) if path.exists() else None
         self.notice = read_json(run.file("run.json")).get("notice", "")
+        self.ledger = run.file("say.sqlite")  # or Path(":memory:"), which keeps no answer
 
     @classmethod
     def load(cls, source: str | Path, changes: Sequence[str] = ()) -> "EmoJudge":
@@ -192,7 +193,7 @@ class EmoJudge:
             settings=settings,
         )
         # A ledger of its own: here even a verdict that agrees is asked for its reason.
-        verdicts = judging.judge(asked, self._judge, self._run.file("say.sqlite"), settings=settings)
+        verdicts = judging.judge(asked, self._judge, self.ledger, settings=settings)
         path = self.part.calibration()
         weights = read_json(path) if settings.policy == "calibrated" and path.exists() else None
         return [

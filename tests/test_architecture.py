@@ -43,6 +43,7 @@ LAYERS = [
     {"experiment", "batteries"},
     {"pipeline"},
     {"tiny", "battery", "ablation", "ensemble", "output", "comparison", "recordings", "hugging_face"},
+    {"web"},
     {"verbs"},
     {"handover_verbs", "battery_verbs", "comparison_verbs", "recording_verbs"},
     {"cli"},
