@@ -99,12 +99,12 @@ def track(points: Sequence[tuple[float, float, str]], cloud: Sequence[tuple[floa
             axis.plot(*zip(*cloud, strict=True), "o", ms=3, mew=0, alpha=0.35, color=STAND_IN["rest"])
         axis.plot([x for x, _, _ in points], [y for _, y, _ in points], color=STAND_IN["muted"], lw=1)
         for number, (x, y, colour) in enumerate(points, 1):
-            axis.plot(x, y, "o", ms=9, mec=STAND_IN["surface"], mew=1.2, color=STAND_IN[colour])
-            axis.annotate(str(number), (x, y), xytext=(6, 4), textcoords="offset points", fontsize=8.5)
+            axis.plot(x, y, "o", ms=13, mec=STAND_IN["surface"], mew=1.2, color=STAND_IN[colour])
+            axis.text(x, y, str(number), ha="center", va="center_baseline", fontsize=7.5, color=STAND_IN["surface"])
         axis.margins(0.08)
         axis.set(xlabel="valence", ylabel="arousal")
 
-    about = f"Valence and arousal of {len(points)} segments in their order, before {len(cloud)} clips of the run's dev set."
+    about = f"Valence and arousal of {len(points)} segments in their order, before {len(cloud)} clips that the run did not train on."
     return svg(name, draw, height=3.4, about=about)
 
 

@@ -51,6 +51,7 @@ element.addEventListener("click", (event) => {
 });
 element.addEventListener("timeupdate", ({ target: audio }) => {
   if (audio.currentTime >= until) { audio.pause(); until = Infinity; }
+  clip(audio).classList.add("heard");
   clip(audio).querySelector(".now").style.left = `${100 * audio.currentTime / audio.duration}%`;
   for (const one of clip(audio).querySelectorAll("li"))
     one.classList.toggle("playing", audio.currentTime >= one.dataset.from && audio.currentTime < one.dataset.to);
@@ -82,10 +83,10 @@ def page(
         return listener.html([(file or spoken, text) for file, spoken, text in (given[:3], given[3:])], ask, bar)
 
     with gr.Blocks(title="EmoJudge", analytics_enabled=False, delete_cache=(60, KEPT)) as blocks:
-        gr.HTML(_intro(judge, seconds))
-        inputs = _recording(gr, judge)
+        gr.HTML(_intro(judge, seconds), apply_default_css=False)
+        inputs = _recording(gr, judge, "first")
         with gr.Accordion("Compare with a second recording", open=False):
-            inputs += _recording(gr, judge)
+            inputs += _recording(gr, judge, "second")
         asks = gr.Checkbox(label="Ask the run's judge about each segment, and show its reasons (slow)", visible=_judged(judge))
         button = gr.Button("Listen", variant="primary")
         shown = gr.HTML(js_on_load=PLAYER, min_height=120, apply_default_css=False)
@@ -102,7 +103,7 @@ def mount(app: "FastAPI", blocks: "Blocks", path: str = "/") -> None:
     bounds = {"max_file_size": BYTES, "show_error": False, "ssr_mode": False, "mcp_server": False, "pwa": False}
     off = {"footer_links": [], "run_history": False, "enable_monitoring": False}
     guarded = {"middleware": [Middleware(Guarded)]}
-    gr.mount_gradio_app(app, blocks, path, app_kwargs=guarded, theme=_theme(gr), css=style, **bounds, **off)
+    gr.mount_gradio_app(app, blocks, path, app_kwargs=guarded, theme=_theme(gr), head=f"<style>{style}</style>", **bounds, **off)
 
 
 class Guarded:
@@ -180,11 +181,12 @@ def _gradio() -> Any:
     return gradio
 
 
-def _recording(gr: Any, judge: EmoJudge) -> list[Any]:
+def _recording(gr: Any, judge: EmoJudge, which: str) -> list[Any]:
     """Where a recording is dropped or made, and its words; the later of both counts."""
-    with gr.Row():
-        file = gr.File(label="Drop a recording or a video", file_types=["audio", "video", *sorted(streams.SUFFIXES)], height=150)
-        spoken = gr.Audio(label="or record one", sources=["microphone"], type="filepath", format=None)
+    with gr.Row(equal_height=True):
+        kinds = ["audio", "video", *sorted(streams.SUFFIXES)]
+        file = gr.File(label="Drop a recording or a video", file_types=kinds, height=150, elem_id=which)
+        spoken = gr.Audio(label="or record one", sources=["microphone"], type="filepath", elem_id=f"{which}-spoken")
     words = gr.Textbox(
         label="What is said (optional)",
         placeholder="Left empty, it is transcribed. With words, the recording is taken as one utterance.",
@@ -202,9 +204,9 @@ def _judged(judge: EmoJudge) -> bool:
 
 def _intro(judge: EmoJudge, seconds: float) -> str:
     """What the page does, what it must not be used for, and what becomes of recordings."""
-    reads = "a voice and its words" if len(judge.config.modalities) > 1 else "a voice"
+    reads = {"audio": "the voice", "text": "the words"}
     return template("page_intro.html.jinja").render(
-        lead=f"Drop or record up to {seconds:.0f} seconds of speech, and see what {reads} sound like, stretch by stretch.",
+        lead=f"Emotion in speech, from {' and '.join(reads[one] for one in judge.config.modalities)}, moment by moment. Drop or record up to {seconds:.0f} seconds.",
         run=judge.config.name,
         judged=_judged(judge),
         notice=judge.notice,
@@ -234,6 +236,7 @@ def _theme(gr: Any) -> Any:
         "button_secondary_background_fill": "soft",
         "button_secondary_text_color": "ink",
         "loader_color": "audio",
+        "link_text_color": "audio",
     }
     colours = {f"{place}{mode}": f"var(--{name})" for place, name in places.items() for mode in ("", "_dark")}
     plain = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
@@ -241,6 +244,6 @@ def _theme(gr: Any) -> Any:
 
 
 def _cloud(judge: EmoJudge) -> list[tuple[float, float]]:
-    """Valence and arousal of the run's dev clips, as its last system tells them."""
+    """Valence and arousal of clips that the run did not train on, as its last system tells them."""
     said = judge.models.part.read_predictions("attributes", judge.models.last) or {}
     return [(one.scores["valence"], one.scores["arousal"]) for one in said.values() if set(AXES) <= set(one.scores)]

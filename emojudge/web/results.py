@@ -27,7 +27,7 @@ COLOURS = {"Angry": "harm", "Sad": "audio", "Happy": "text", "Surprise": "early"
 COLUMNS = 240
 """Bars of a waveform."""
 CLOUD = 300
-"""Clips of the run's dev set that are drawn behind the segments, at most."""
+"""Clips that are drawn behind the segments, at most."""
 
 
 @dataclass(frozen=True)
