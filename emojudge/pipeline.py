@@ -41,7 +41,7 @@ class EmoJudge:
         path = run.file("quantiles.json")
         self.quantiles = cues.Quantiles.from_json(read_json(path)) if path.exists() else None
         self.notice = read_json(run.file("run.json")).get("notice", "")
-        self.ledger = run.file("say.sqlite")
+        self.ledger = run.file("say.sqlite")  # or Path(":memory:"), which keeps no answer
 
     @classmethod
     def load(cls, source: str | Path, changes: Sequence[str] = ()) -> "EmoJudge":

@@ -1,1 +1,1 @@
-"""What strangers may ask over HTTP: the service and the page."""
+"""For people in a browser and for programs: the service (extra `service`) and the page (extra `web`)."""

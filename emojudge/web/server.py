@@ -83,12 +83,10 @@ def mount(app: FastAPI) -> None:
     if not find_spec("gradio"):
         say("There is no page: it needs an optional part of EmoJudge; install it with: pip install 'emojudge[web]'")
         return
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when it is imported; nothing leaves this machine
-    import gradio
+    from emojudge.web import page
 
-    from emojudge.web.page import page
-
-    gradio.mount_gradio_app(app, page(Shared(app.state.service.worker)), path="/", show_error=False)
+    service = app.state.service
+    page.mount(app, page.page(Shared(service.worker), service.settings.max_seconds))
 
 
 def _listening(host: str, port: int) -> socket.socket:
