@@ -8,12 +8,14 @@ import os
 import re
 import socket
 import ssl
+import sys
 import threading
 import time
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import httpx
 import numpy as np
@@ -22,6 +24,7 @@ import schemathesis
 import uvicorn
 from hypothesis import HealthCheck, given, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance  # what a schema calls a file is seldom a recording
+from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
@@ -32,7 +35,7 @@ from emojudge.hearing import Sound
 from emojudge.web import gate, jobs, routes, server, service
 from emojudge.web.answers import echoed
 from emojudge.web.meters import Meters
-from emojudge.web.worker import Worker
+from emojudge.web.worker import Shared, Worker
 from tests.made_up_service import CLIP, Toy, decode_here, send, served, wait_for, wav
 from tests.made_up_speech import RATE, speech, tiny_run
 
@@ -682,3 +685,55 @@ def test_strangers_are_warned_of(monkeypatch, capsys):
     told = capsys.readouterr().err
     assert "warning" not in told
     assert "k3y" not in told
+
+
+def test_the_page_is_mounted(monkeypatch, capsys):
+    seen = ModuleType("emojudge.web.page")
+    seen.page = lambda judge, seconds: (judge, seconds)
+    seen.mount = lambda app, blocks: app.mount("/", PlainTextResponse(f"{type(blocks[0]).__name__} {blocks[1]:.0f} s"))
+    monkeypatch.setitem(sys.modules, "emojudge.web.page", seen)
+    monkeypatch.setattr("emojudge.web.page", seen, raising=False)
+    monkeypatch.setattr(server, "find_spec", lambda name: True)
+    app = routes.build(Toy(max_seconds=30))
+    server.mount(app)
+    with TestClient(app) as client:
+        assert client.get("/").text == "Shared 30 s"
+        wait_for(lambda: client.get("/healthz").status_code == 200)
+        assert send(client).status_code == 200
+    monkeypatch.setattr(server, "find_spec", lambda name: None)
+    server.mount(app)
+    assert "pip install 'emojudge[web]'" in capsys.readouterr().err
+
+
+def test_what_the_page_asks_is_done_by_the_models_thread(client, monkeypatch):
+    where = []
+    for name in ("segments", "voice", "explain", "_last"):
+        note = lambda self, *arguments, name=name: where.append((name, threading.current_thread().name)) or []  # noqa: E731
+        monkeypatch.setattr(Toy, name, note)
+    shared = Shared(client.service.worker)
+    shared.voice(Sound("x", speech(0.1)))
+    shared.explain("clip.wav", "Words.")
+    shared._last("emotions", [speech(0.1)], None, RATE)
+    assert where == [(name, "models") for name in ("voice", "explain", "_last")]
+
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_the_image_is_made_of_what_is_there_and_has_no_rights():
+    lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+    steps = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
+    sources = [one for step, rest in steps if step == "COPY" and "--from" not in rest for one in rest.split()[:-1]]
+    allowed = {
+        line[1:].rstrip("/") for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if line[0] == "!"
+    }
+    assert {one.rstrip("/") for one in sources} == allowed
+    assert all((ROOT / one).exists() for one in sources)
+    names = [step for step, _ in steps]
+    last = len(names) - names[::-1].index("FROM")
+    assert names.index("USER", last) < names.index("ENTRYPOINT")
+    assert "HEALTHCHECK" in names
+    assert dict(steps)["USER"] not in ("root", "0")
+    extras = re.search(r'"\.\[(.*?)\]"', (ROOT / "Dockerfile").read_text(encoding="utf-8"))[1].split(",")
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert set(extras) <= set(known)
