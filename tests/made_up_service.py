@@ -12,7 +12,8 @@ from starlette.testclient import TestClient
 from emojudge import EmoJudge, streams
 from emojudge.settings import Config
 from emojudge.timeline import Segment
-from emojudge.web import routes, service
+from emojudge.web import routes
+from emojudge.web.nursery import Nursery
 from tests.made_up_speech import RATE, speech
 
 
@@ -77,8 +78,8 @@ def wait_for(condition, seconds=20.0):
 
 
 def decode_here(monkeypatch):
-    """Decode without a child, which takes 0.3 s."""
-    monkeypatch.setattr(service, "isolated", streams.blocks)
+    """Decode without a child."""
+    monkeypatch.setattr(Nursery, "isolated", lambda self, path: streams.blocks(path))
 
 
 def send(client, content=CLIP, name="clip.wav", path="/v1/predict", **options):

@@ -19,7 +19,6 @@ import numpy as np
 from fastapi import FastAPI, HTTPException, Request, UploadFile
 
 from emojudge.audio import SAMPLE_RATE
-from emojudge.decoding import isolated
 from emojudge.errors import AudioError, ConfigError
 from emojudge.hearing import Sound
 from emojudge.pipeline import EmoJudge
@@ -27,6 +26,7 @@ from emojudge.timeline import Timeline
 from emojudge.web.answers import Answer, answer, echoed
 from emojudge.web.jobs import Job, Jobs
 from emojudge.web.meters import Meters
+from emojudge.web.nursery import Nursery
 from emojudge.web.worker import LATER, Shared, Worker
 
 SWEEP_SECONDS = 30.0
@@ -48,7 +48,7 @@ class Service:
         self.worker = Worker(judge, self.settings, self.meters, failed)
         self.jobs = Jobs(self.settings, self.hear)
         self.meters.watch("emojudge_jobs_open", "Jobs that wait or run, of service.jobs.", lambda: self.jobs.open)
-        self.decoders = ThreadPoolExecutor(self.settings.decoders, "decoding")
+        self.decoders, self.nursery = ThreadPoolExecutor(self.settings.decoders, "decoding"), Nursery()
         self.folder = tempfile.TemporaryDirectory(prefix="emojudge-serve-")
 
     @asynccontextmanager
@@ -68,6 +68,7 @@ class Service:
         self.worker.stop()
         self.jobs.close()
         self.decoders.shutdown(cancel_futures=True)
+        self.nursery.close()
         self.folder.cleanup()
 
     async def _sweep(self) -> None:
@@ -117,7 +118,23 @@ class Service:
         with tempfile.NamedTemporaryFile(dir=self.folder.name) as file:
             shutil.copyfileobj(upload, file, 1 << 20)
             file.flush()
-            return decoded(file.name, self.settings.max_seconds)
+            return self._decoded(file.name)
+
+    def _decoded(self, path: str) -> np.ndarray:
+        parts: list[np.ndarray] = []
+        left = self.settings.max_seconds * SAMPLE_RATE
+        try:
+            for block in self.nursery.isolated(path):
+                left -= len(block)
+                if left < 0:
+                    detail = f"The recording is longer than {self.settings.max_seconds:.0f} s; send long ones to /v1/jobs."
+                    raise HTTPException(413, detail)
+                parts.append(block)
+        except AudioError as error:
+            raise _unnamed(error, path) from None
+        if not parts:
+            raise AudioError("The recording holds no sound; send another.")
+        return np.concatenate(parts)
 
     async def enqueue(self, file: UploadFile, judge: bool) -> Job:
         """A job for a long recording, which becomes a file of the private folder.
@@ -143,28 +160,6 @@ class Service:
             raise _unnamed(error, job.path) from None
         told.name = job.name
         return answer(told)
-
-
-def decoded(path: str | Path, max_seconds: float) -> np.ndarray:
-    """A recording's samples, decoded by a child process.
-
-    Raises:
-        AudioError: it cannot be used.
-        HTTPException: it is longer than `max_seconds`.
-    """
-    parts: list[np.ndarray] = []
-    left = max_seconds * SAMPLE_RATE
-    try:
-        for block in isolated(path):
-            left -= len(block)
-            if left < 0:
-                raise HTTPException(413, f"The recording is longer than {max_seconds:.0f} s; send long ones to /v1/jobs.")
-            parts.append(block)
-    except AudioError as error:
-        raise _unnamed(error, path) from None
-    if not parts:
-        raise AudioError("The recording holds no sound; send another.")
-    return np.concatenate(parts)
 
 
 def _unnamed(error: AudioError, path: str | Path) -> AudioError:

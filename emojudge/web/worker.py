@@ -47,7 +47,7 @@ class Worker:
     ) -> None:
         self.judge, self.settings, self.meters, self.failed = judge, settings, meters, failed
         self.state: Literal["loading", "ready", "failed"] = "loading"
-        self._numbers = itertools.count()
+        self._numbers, self._stopped = itertools.count(), False
         self._queue: PriorityQueue[_Item] = PriorityQueue()
         self._thread = threading.Thread(target=self._run, name="models", daemon=True)
 
@@ -58,13 +58,14 @@ class Worker:
     def stop(self) -> None:
         """End after what is under way; what waits is cancelled."""
         self._put(None, SOON - 1)
+        self._stopped = True
         self._thread.join()
         while not self._queue.empty():
             self._queue.get().future.cancel()
 
     def submit(self, sound: Sound, judge: bool = False, turn: int = SOON) -> Future[Segment]:
         """The segment of a sound. To cancel the future takes it out of the queue."""
-        return self._put((sound, judge), turn)
+        return self._put((sound, bool(judge)), turn)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """What a function that uses the models gives, run in the thread."""
@@ -73,6 +74,8 @@ class Worker:
     def _put(self, work: Any, turn: int) -> Future[Any]:
         item = _Item(turn, next(self._numbers), work)
         self._queue.put(item)
+        if self._stopped:
+            item.future.cancel()
         return item.future
 
     def _run(self) -> None:
