@@ -29,7 +29,7 @@ LAYERS = [
     {"transcribers"},
     {"manifest", "cues", "cache", "models", "fusion", "judging", "compare", "tiny_checkpoints", "miniature"}
     | {"checks", "statistics", "streams", "explanation"},
-    {"inference", "aligned", "objective", "fusing", "calibrated", "handover", "optimisation"},
+    {"inference", "decoding", "aligned", "objective", "fusing", "calibrated", "handover", "optimisation"},
     {"speakers", "scorecard", "deciding"},
     {"sheet"},
     {"features", "evaluation", "scaling", "transcripts", "portrait", "submission"},
@@ -44,8 +44,9 @@ LAYERS = [
     {"experiment", "batteries"},
     {"pipeline"},
     {"tiny", "battery", "ablation", "ensemble", "output", "comparison", "recordings", "hugging_face"},
+    {"web"},
     {"verbs"},
-    {"handover_verbs", "battery_verbs", "comparison_verbs", "recording_verbs"},
+    {"handover_verbs", "battery_verbs", "comparison_verbs", "recording_verbs", "service_verbs"},
     {"cli"},
 ]
 """A module imports from its own folder and from layers above it in this list, never from the same layer or below."""
