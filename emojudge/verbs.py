@@ -68,3 +68,8 @@ def experiment(source: Path | None, changes: list[str] | None, into: Path | None
     from emojudge.experiment import Experiment
 
     return Experiment.open(source, changes or [], into)
+
+
+def lost(work: Any) -> int:
+    """The exit code of an experiment: 1 if some of its clips could not be used."""
+    return 1 if work.skipped() else 0
