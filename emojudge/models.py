@@ -197,8 +197,10 @@ def read_card(folder: str | Path) -> ModelCard:
         content["outputs"], content["modalities"] = tuple(content["outputs"]), tuple(content["modalities"])
         content["shapes"] = {name: tuple(shape) for name, shape in content["shapes"].items()}
         content["auxiliary"] = {task: tuple(names) for task, names in content["auxiliary"].items()}
+        for name in content["modalities"]:
+            _ = content["encoders"][name], content["settings"][name], content["shapes"][name]
         return ModelCard(**content)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"{folder}/config.json does not describe a model of ours ({error}); train it again.") from None
 
 
@@ -222,7 +224,8 @@ def load(folder: str | Path, encoders: Mapping[str, Encoder]) -> EmotionModel:
     try:
         model.put_back({name: torch.from_numpy(value) for name, value in weights.items()})
     except RuntimeError as error:
-        raise ModelError(f"{folder}/model.safetensors does not fit its config.json ({error}); train it again.") from None
+        why = " ".join(str(error).split())
+        raise ModelError(f"{folder}/model.safetensors does not fit its config.json ({why}); train it again.") from None
     return model.eval()
 
 

@@ -107,7 +107,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; check the path.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read as JSON ({error}); make it again or restore it.") from None
     if not isinstance(content, dict):
         raise DataError(f"{path} holds no JSON object; make it again.")
@@ -133,7 +133,7 @@ def read_jsonl(path: str | Path, kind: Callable[..., T]) -> Iterator[T]:
         DataError: the file is missing, or a line is no object with the fields of `kind`; the line is named.
     """
     try:
-        lines = Path(path).open(encoding="utf-8")  # noqa: SIM115 (closed below; only opening is guarded)
+        lines = Path(path).open("rb")  # noqa: SIM115 (closed below; only opening is guarded)
     except OSError as error:
         raise DataError(f"{path} cannot be opened ({error.strerror}); check the path.") from None
     with lines:
@@ -141,7 +141,7 @@ def read_jsonl(path: str | Path, kind: Callable[..., T]) -> Iterator[T]:
             if line.strip():
                 try:
                     yield kind(**json.loads(line))
-                except (ValueError, TypeError) as error:
+                except (ValueError, TypeError, RecursionError) as error:
                     raise DataError(f"{path}, line {number}: {error}; correct or remove the line.") from None
 
 
