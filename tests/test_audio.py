@@ -266,6 +266,25 @@ def test_odd_names_are_read(tmp_path):
         assert len(audio.read(tmp_path / name)) == RATE
 
 
+def test_a_file_that_vanishes_or_shrinks_while_it_is_read(tmp_path, monkeypatch):
+    """What was opened goes on being read, by whatever name it goes now; what it loses is missing, with a warning."""
+    monkeypatch.setattr(audio, "_BLOCK", 4000)
+    path = wav(tmp_path / "a.wav", data=b"\1\0" * 16000)
+    found = audio.blocks(path)
+    parts = [next(found)]
+    path.unlink()
+    parts += list(found)
+    assert sum(map(len, parts)) == 16000
+    path = wav(tmp_path / "b.wav", data=b"\1\0" * 16000)
+    found = audio.blocks(path)
+    parts = [next(found)]
+    with path.open("r+b") as stream:
+        stream.truncate(44 + 2 * 9000)
+    with pytest.warns(UserWarning, match="holds 9000 of the 16000 frames"):
+        parts += list(found)
+    assert sum(map(len, parts)) == 9000
+
+
 def test_one_sample(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.array([0.5]), RATE)
     assert audio.read(tmp_path / "a.wav").shape == (1,)

@@ -11,44 +11,15 @@ from emojudge.settings import JudgeSettings
 from emojudge.types import Cues
 from tests.made_up_run import LINES
 
-FIRST = [
-    "Anna",
-    "Bob",
-    "Chidi",
-    "Dolores",
-    "Émile",
-    "Fatima",
-    "Giorgos",
-    "Hana",
-    "Iqbal",
-    "Jürgen",
-    "Keiko",
-    "Liam",
-    "Mairead",
-    "Nguyen",
-    "Olu",
-    "Priya",
-    "Quentin",
-    "Rosa",
-    "Søren",
-    "Tariq",
-]
-LAST = [
-    "Smith",
-    "O'Neill",
-    "Müller",
-    "García-López",
-    "Okafor",
-    "Tanaka",
-    "Kowalski",
-    "de",
-    "Vries",
-    "Nguyen",
-    "Haddad",
-    "Ivanova",
-]
-STREETS = ["Oak", "Elm", "High", "Station", "Victoria", "Mill", "Park", "Church", "Rosewood", "King"]
-WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+FIRST, LAST, STREETS, WORDS = map(
+    str.split,
+    (
+        "Anna Bob Chidi Dolores Émile Fatima Giorgos Hana Iqbal Jürgen Keiko Liam Mairead Nguyen Olu Priya Rosa Søren Tariq",
+        "Smith O'Neill Müller García-López Okafor Tanaka Kowalski Nguyen Haddad Ivanova",
+        "Oak Elm High Station Victoria Mill Park Church Rosewood King",
+        "zero one two three four five six seven eight nine",
+    ),
+)
 
 
 def digits(rng, count):
