@@ -10,7 +10,7 @@ import typer
 
 from emojudge.distributed import together
 from emojudge.output import print_json, show_comparison, show_data, show_mappings, show_plan, show_run
-from emojudge.verbs import Corpus, Into, Json, Picture, Run, Set, Source, System, app, experiment, verb
+from emojudge.verbs import Corpus, Into, Json, Picture, Run, Set, Source, System, app, experiment, lost, verb
 
 
 def tiny_experiment(source: Path | None, changes: list[str] | None, into: Path | None = None) -> Any:
@@ -35,7 +35,7 @@ def run(
             return 0
         work.everything()
     show_run(work, json)
-    return 1 if work.skipped() else 0
+    return lost(work)
 
 
 @verb
@@ -97,18 +97,21 @@ def stats(source: Corpus = None, set: Set = None, picture: Picture = None, json:
 
 
 @verb
-def cues(run: Run, set: Set = None) -> None:
+def cues(run: Run, set: Set = None) -> int:
     """Measure every voice: loudness, pitch, duration and rate, in numbers and words."""
-    experiment(run, set).cues(again=True)
+    work = experiment(run, set)
+    work.cues(again=True)
+    return lost(work)
 
 
 @verb
-def train(run: Run, system: System, set: Set = None) -> None:
+def train(run: Run, system: System, set: Set = None) -> int:
     """Train one model of a prepared run."""
     work = experiment(run, set)
     with together(work.assist) as leads:
         if leads:
             work.train(system, again=True)
+        return lost(work) if leads else 0
 
 
 @verb

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from emojudge.verbs import Json, Set, experiment, verb
+from emojudge.verbs import Json, Set, experiment, lost, verb
 
 Spoken = Annotated[Path, typer.Option("--run", help="The run whose models speak.")]
 
@@ -32,8 +32,9 @@ def predict(
     corpus: every clip outside the training split.
     """
     if len(paths) == 2 and paths[1] in ("audio", "text", "early") and Path(paths[0]).is_dir():
-        experiment(Path(paths[0]), set).predict(paths[1], again=True)
-        return 0
+        work = experiment(Path(paths[0]), set)
+        work.predict(paths[1], again=True)
+        return lost(work)
     from emojudge import recordings, streams
     from emojudge.output import show_recording
     from emojudge.pipeline import EmoJudge

@@ -44,6 +44,8 @@ def blocks(path: str | Path, max_seconds: float | None = None) -> Iterator[np.nd
         done += len(block)
         _check_length(path, done / SAMPLE_RATE, limit)
         yield block
+    if not done:
+        raise AudioError(f"{path} holds no sound; restore the recording.")
 
 
 def _check_length(path: str | Path, seconds: float, limit: float) -> None:
@@ -55,10 +57,7 @@ def whole(path: str | Path, max_seconds: float = 3600.0) -> np.ndarray:
     """All samples of a clip, as `emojudge.audio.read`, from sound tracks of videos too; errors as for `blocks`."""
     if form(path) is None:
         return audio.read(path, max_seconds=max_seconds)
-    parts = list(blocks(path, max_seconds))
-    if not parts:
-        raise AudioError(f"{path} holds no sound; restore the recording.")
-    return np.concatenate(parts)
+    return np.concatenate(list(blocks(path, max_seconds)))
 
 
 def _blocks(path: str | Path, kind: str | None) -> Iterator[np.ndarray]:

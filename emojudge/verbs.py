@@ -55,6 +55,12 @@ def verb(function: Callable[..., Any]) -> Callable[..., Any]:
         except EmoJudgeError as error:
             print(f"emojudge: {error}", file=sys.stderr)
             raise typer.Exit(error.exit_code) from None
+        except BrokenPipeError:
+            raise  # whoever read our output has seen enough
+        except OSError as error:
+            what = f"{error.filename or 'A file'} cannot be read or written ({error.strerror})"
+            print(f"emojudge: {what}; see to the disk or its rights.", file=sys.stderr)
+            raise typer.Exit(EmoJudgeError.exit_code) from None
         except KeyboardInterrupt:
             print("emojudge: interrupted; run the same command again to go on from here.", file=sys.stderr)
             raise typer.Exit(130) from None
@@ -68,3 +74,8 @@ def experiment(source: Path | None, changes: list[str] | None, into: Path | None
     from emojudge.experiment import Experiment
 
     return Experiment.open(source, changes or [], into)
+
+
+def lost(work: Any) -> int:
+    """The exit code of an experiment: 1 if some of its clips could not be used."""
+    return 1 if work.skipped() else 0
