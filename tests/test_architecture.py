@@ -43,6 +43,8 @@ LAYERS = [
     {"experiment", "batteries"},
     {"pipeline"},
     {"tiny", "battery", "ablation", "ensemble", "output", "comparison", "recordings", "hugging_face"},
+    {"shards"},
+    {"engines"},
     {"verbs"},
     {"handover_verbs", "battery_verbs", "comparison_verbs", "recording_verbs"},
     {"cli"},
