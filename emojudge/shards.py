@@ -261,7 +261,7 @@ def _timelines(task: Task, shard: Shard, marks: Marks, skipped: dict[str, str], 
 
 @lru_cache(maxsize=1)
 def _opened(run: str, changes: tuple[str, ...]) -> Any:
-    """The run, once for a process: on one thread, so that sums do not hang on the number of processes, and on a GPU of its own."""
+    """The run, once for a process: on one thread, so that its sums are always the same, and on a GPU of its own."""
     import torch
 
     from emojudge.pipeline import EmoJudge

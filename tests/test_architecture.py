@@ -29,7 +29,7 @@ LAYERS = [
     {"transcribers"},
     {"manifest", "cues", "cache", "models", "fusion", "judging", "compare", "tiny_checkpoints", "miniature"}
     | {"checks", "statistics", "streams", "explanation"},
-    {"inference", "aligned", "objective", "fusing", "calibrated", "handover", "optimisation"},
+    {"inference", "aligned", "objective", "fusing", "calibrated", "handover", "optimisation"} | {"onnx_models"},
     {"speakers", "scorecard", "deciding"},
     {"sheet"},
     {"features", "evaluation", "scaling", "transcripts", "portrait", "submission"},
@@ -41,7 +41,7 @@ LAYERS = [
     {"report", "catalogue", "display", "modelling", "planning", "preflight"},
     {"consult", "preparation"},
     {"experiment", "batteries"},
-    {"pipeline"},
+    {"pipeline", "onnx_export"},
     {"tiny", "battery", "ablation", "ensemble", "output", "comparison", "recordings", "hugging_face"},
     {"shards"},
     {"engines"},

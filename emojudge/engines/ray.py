@@ -15,6 +15,8 @@ from emojudge.shards import Shard, Task, work
 
 WINDOW = 1000
 """Shards that Ray is told of at a time, so that memory does not grow with their number."""
+TRIES = 3
+"""How often it is started: it gives up by itself after 30 s, which a busy machine may need."""
 STORE = 100 * 2**20
 """Bytes of Ray's object store on this machine: only lists and records go through it."""
 
@@ -75,10 +77,14 @@ def _cluster(workers: int) -> Iterator[None]:
     ray.data.DataContext.get_current().enable_progress_bars = False
     own: dict[str, Any] = {"num_cpus": workers, "object_store_memory": STORE, "_node_ip_address": "127.0.0.1"}
     here = {} if os.environ.get("RAY_ADDRESS") else own
-    try:
-        ray.init(include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False, **here)
-    except Exception as error:  # Ray has no class of its own for this
-        raise EmoJudgeError(f"Ray did not start ({error}); check RAY_ADDRESS, or try a less busy machine.") from None
+    for left in reversed(range(TRIES)):
+        try:
+            ray.init(include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False, **here)
+            break
+        except Exception as error:  # Ray has no class of its own for this
+            if not left:
+                raise EmoJudgeError(f"Ray did not start ({error}); check RAY_ADDRESS, or try a less busy machine.") from None
+            ray.shutdown()
     try:
         yield
     finally:
