@@ -46,7 +46,7 @@ LAYERS = [
     {"shards"},
     {"engines"},
     {"verbs"},
-    {"handover_verbs", "battery_verbs", "comparison_verbs", "recording_verbs"},
+    {"handover_verbs", "battery_verbs", "comparison_verbs", "recording_verbs", "export_verbs"},
     {"cli"},
 ]
 """A module imports from its own folder and from layers above it in this list, never from the same layer or below."""

@@ -47,7 +47,7 @@ def run(task: Task, shards: Iterable[Shard], workers: int, gpus: float) -> Itera
             rows = [{"task": told, "shard": json.dumps(asdict(shard))} for shard in window]
             actors = ray.data.ActorPoolStrategy(size=min(workers, len(rows)), max_tasks_in_flight_per_actor=1)
             data = ray.data.from_items(rows, override_num_blocks=len(rows))
-            done = data.map(worker, compute=actors, num_cpus=1, num_gpus=gpus).iter_rows()
+            done = iter(data.map(worker, compute=actors, num_cpus=1, num_gpus=gpus).iter_rows())
             while row := _next(done):
                 yield json.loads(row["record"])
             window = list(islice(left, WINDOW))
