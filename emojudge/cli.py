@@ -208,10 +208,12 @@ def say(
 
 @verb
 def list_(
-    folder: Annotated[str | None, typer.Argument(help="corpora, transcribers, encoders, judges, writers, prompts.")] = None,
+    folder: Annotated[
+        str | None, typer.Argument(help="corpora, transcribers, encoders, judges, writers, engines, prompts.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Name every corpus, transcriber, encoder, judge, output format and prompt."""
+    """Name every corpus, transcriber, encoder, judge, output format, engine and prompt."""
     from emojudge.catalogue import catalogue
 
     show_mappings(catalogue(folder), json)

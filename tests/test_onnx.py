@@ -1,14 +1,22 @@
 """An exported run says what the run says: tiny checkpoints, clips of many lengths, alone and together."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
+import torch
 
-from emojudge import EmoJudge
+from emojudge import EmoJudge, onnx_export, onnx_models, tiny
+from emojudge.audio import Normaliser
+from emojudge.config import load_config
 from emojudge.errors import ModelError
-from emojudge.storage import read_json
-from tests.made_up_speech import speech, tiny_run
+from emojudge.features import Features
+from emojudge.modelling import settings_of
+from emojudge.models import EmotionModel, ModelCard, save, trained_encoders
+from emojudge.storage import read_json, write_json
+from emojudge.types import EMOTIONS
+from tests.made_up_speech import speech
 from tests.test_cli import call, refused
 
 TEXTS = ["I won!", "No.", "", "Take the second road on the left after the bridge, and then ask somebody."]
@@ -17,11 +25,27 @@ CLIPS = [speech(0.1, 0.2 + number / 3, 0.1, seed=number) for number in range(4)]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """Both modalities in one model; the ears are frozen, the reader learnt."""
+    """Both modalities in one model, untrained: the ears are frozen, the reader is the model's own."""
     changes = ["fusion_method=early", "audio.encoder=whisper:tiny", "audio.train=none", "audio.head_learning_rate=1e-3"]
+    folder = tmp_path_factory.mktemp("run")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMOJUDGE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield tiny_run(tmp_path_factory.mktemp("run"), *changes, 'tasks=["emotions"]')
+        features = Features(tiny.shrink(load_config(changes=changes)))
+        encoders = {modality: features.encoder(modality) for modality in ("audio", "text")}
+        card = ModelCard(
+            "emotions",
+            EMOTIONS,
+            tuple(encoders),
+            settings_of("early", features),
+            {modality: encoder.fingerprint for modality, encoder in encoders.items()},
+            {modality: (encoder.layers, encoder.size) for modality, encoder in encoders.items()},
+            asdict(Normaliser(mode="utterance")),
+        )
+        torch.manual_seed(0)
+        save(EmotionModel(card, trained_encoders(card, encoders)), folder / "emotions" / "early")
+        about = {"config": json.loads(features.config.model_dump_json()), "folds": [], "notice": tiny.NOTICE}
+        write_json(folder / "run.json", about)
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +90,6 @@ def test_mistakes_are_one_sentence(run, exported, tmp_path):
     with pytest.raises(ModelError, match="cannot be read"):
         damaged = tmp_path / "model.onnx"
         damaged.write_bytes(b"no")
-        from emojudge import onnx_models
-
         onnx_models.session(damaged)
 
 
@@ -83,14 +105,10 @@ def test_another_encoder_is_refused(exported):
 
 
 def test_int8_is_smaller_and_near(run, exported, tmp_path):
-    from emojudge import onnx_export
-
     file = tmp_path / "encoder.onnx"
     for suffix in ("", ".data"):
         source = exported / "encoders" / "audio" / f"encoder.onnx{suffix}"
         (tmp_path / source.name).write_bytes(source.read_bytes())
-    from emojudge import onnx_models
-
     inputs = onnx_models.OnnxEncoder(exported / "encoders" / "audio").front(CLIPS)
     before = onnx_models.run(onnx_models.session(file), inputs)
     onnx_export._quantise(file)
