@@ -211,10 +211,12 @@ def say(
 
 @verb
 def list_(
-    folder: Annotated[str | None, typer.Argument(help="corpora, transcribers, encoders, judges, writers, prompts.")] = None,
+    folder: Annotated[
+        str | None, typer.Argument(help="corpora, transcribers, encoders, judges, writers, engines, prompts.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Name every corpus, transcriber, encoder, judge, output format and prompt."""
+    """Name every corpus, transcriber, encoder, judge, output format, engine and prompt."""
     from emojudge.catalogue import catalogue
 
     show_mappings(catalogue(folder), json)
@@ -246,7 +248,14 @@ def doctor(
     show_mappings({"EmoJudge": installed()}, json)
 
 
-from emojudge import battery_verbs, comparison_verbs, handover_verbs, recording_verbs, service_verbs  # noqa: E402, F401 (register)
+from emojudge import (  # noqa: E402 (they register their verbs)
+    battery_verbs,  # noqa: F401
+    comparison_verbs,  # noqa: F401
+    export_verbs,  # noqa: F401
+    handover_verbs,  # noqa: F401
+    recording_verbs,  # noqa: F401
+    service_verbs,  # noqa: F401
+)
 
 
 def main() -> None:

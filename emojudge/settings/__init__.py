@@ -46,6 +46,8 @@ class Config(Settings):
     """Both are fused when both are there."""
     fusion_method: Literal["late", "early"] = "late"
     """Late fusion of outputs (paper 4.5), or one joint head (decision 27)."""
+    runtime: Literal["torch", "onnx"] = "torch"
+    """Who runs trained models on recordings: PyTorch, or ONNX Runtime, of a run that `emojudge export` wrote (ours)."""
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     """Each is a full training; tables give mean ± s.d. (decision 28)."""
     ablations: dict[str, tuple[str, ...]] = Field({})
