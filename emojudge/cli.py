@@ -189,7 +189,7 @@ def submit(
 @verb
 def say(
     clip: Annotated[Path, typer.Argument(help="A recording.", show_default=False)],
-    run: Annotated[Path, typer.Option("--run", help="The run whose models speak.")] = Path("runs/demo"),
+    run: Annotated[Path, typer.Option("--run", help="The run, or bundle, whose models speak.")] = Path("base"),
     text: Annotated[str | None, typer.Option("--text", help="What is said; without it, it is transcribed.")] = None,
     set: Set = None,
     json: Json = False,
@@ -250,6 +250,7 @@ def doctor(
 
 from emojudge import (  # noqa: E402 (they register their verbs)
     battery_verbs,  # noqa: F401
+    bundle_verbs,  # noqa: F401
     comparison_verbs,  # noqa: F401
     export_verbs,  # noqa: F401
     handover_verbs,  # noqa: F401

@@ -101,7 +101,7 @@ def _assumed(result: PartResults, system: str, train: list[float]) -> list[float
         moved = read_json(path).get("log_prior_shift") or [0.0] * len(train)
         return [count * float(np.exp(shift)) for count, shift in zip(_counts(result, "dev"), moved, strict=True)]
     settings = result.config.text if system == "text" else result.config.audio
-    even = settings.class_weights == "inverse" or settings.sampling == "balanced" or settings.balanced_epochs
+    even = settings.class_weights == "inverse" or settings.sampling != "shuffled" or settings.balanced_epochs
     return [1.0] * len(train) if even else [math.sqrt(n) for n in train] if settings.class_weights == "sqrt" else train
 
 

@@ -102,7 +102,7 @@ class Body(nn.Module):
 
 
 def _pooling(settings: AudioSettings | TextSettings, size: int) -> Any:
-    if isinstance(settings, TextSettings):
+    if settings.pooling in ("first", "mean"):
         return FirstToken(size) if settings.pooling == "first" else MeanToken(size)
     if settings.pooling == "mean_std":
         return MeanStatistics(size)

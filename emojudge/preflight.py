@@ -35,7 +35,7 @@ def check_solver(config: Config) -> None:
     linear = audio.moments_suffice and not audio.blocks and not audio.auxiliary and config.fusion_method != "early"
     if audio.solver == "ridge" and "audio" in config.modalities and not linear:
         raise ConfigError(
-            'audio.solver = "ridge" solves one linear layer; set audio.train = "none", audio.pooling = "mean_std", '
+            'audio.solver = "ridge" solves one linear layer; set audio.train = "none", audio.pooling = "mean_std" or "mean", '
             'audio.layer_mix = "concat", audio.blocks = 0 and no audio.auxiliary, fuse late, or take the solver "adamw".'
         )
 

@@ -2,10 +2,12 @@
 
 Every clip and copy is seen once: no epochs, no seed. What it learns is the output layer of the same `EmotionModel`, so saving,
 predicting and everything after them are as ever. Least squares gives no probabilities; the outputs are multiplied by the number
-under which clips of speakers left out are most probable, which changes no label.
+under which clips of speakers left out (or of sessions, where these are balanced) are most probable, which changes no label.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -38,8 +40,12 @@ def solve(model: EmotionModel, sources: Mapping[str, Source], examples: Examples
     weights = torch.ones(len(wanted), dtype=torch.float64)
     if objective.class_weights is not None:
         weights = wanted @ objective.class_weights.double()
+    by_session = settings.sampling == "balanced_sessions"
+    if settings.sampling != "shuffled":
+        weights = _even(examples.train, by_session)
+    people = [replace(u, speaker=u.session or u.speaker) for u in examples.train] if by_session else examples.train
     left_out = torch.zeros_like(wanted)
-    for fitted, held in grouped_folds(examples.train, FOLDS, model.card.task):
+    for fitted, held in grouped_folds(people, FOLDS, model.card.task):
         weight, bias = ridge([one[fitted] for one in pooled], wanted[fitted], weights[fitted], settings.ridge)
         left_out[held] = torch.stack([one[held] @ weight.T + bias for one in pooled]).mean(0)
     weight, bias = ridge(pooled, wanted, weights, settings.ridge)
@@ -47,6 +53,13 @@ def solve(model: EmotionModel, sources: Mapping[str, Source], examples: Examples
     model.head.output.weight.data.copy_(weight * factor)
     model.head.output.bias.data.copy_(bias * factor)
     save(model, folder)
+
+
+def _even(utterances: Sequence[Utterance], by_session: bool) -> torch.Tensor:
+    """How much each clip counts, (N,), so that every class, or every class of every session, counts alike."""
+    cells = [(u.emotion, u.session if by_session else None) for u in utterances]
+    counts = Counter(cells)
+    return torch.tensor([1 / counts[cell] for cell in cells], dtype=torch.float64)
 
 
 def _pooled(model: EmotionModel, sources: Mapping[str, Source], utterances: Sequence[Utterance], copy: int) -> torch.Tensor:

@@ -10,7 +10,7 @@ import typer
 from emojudge.errors import ConfigError
 from emojudge.verbs import Json, Set, experiment, lost, verb
 
-Spoken = Annotated[Path, typer.Option("--run", help="The run whose models speak.")]
+Spoken = Annotated[Path, typer.Option("--run", help="The run, or bundle, whose models speak.")]
 
 
 @dataclass
@@ -35,7 +35,7 @@ def predict(
         ),
     ],
     scale: Scale,
-    run: Spoken = Path("runs/demo"),
+    run: Spoken = Path("base"),
     output: Annotated[Path | None, typer.Option("--output", help="Folder to write to; without it results are printed.")] = None,
     format: Annotated[str, typer.Option("--format", help="Formats, with commas between; see `emojudge list writers`.")] = "jsonl",
     speakers: Annotated[str, typer.Option("--speakers", help="How many speak, or off; auto with pyannote.")] = "off",
@@ -92,7 +92,7 @@ def _shared(scale: Scale, paths: list[str], run: Path, output: Path | None, judg
 
 @verb
 def listen(
-    run: Spoken = Path("runs/demo"),
+    run: Spoken = Path("base"),
     device: Annotated[str | None, typer.Option("--device", help="A microphone's name or number (default: the system's).")] = None,
     set: Set = None,
     json: Json = False,

@@ -42,12 +42,13 @@ LAYERS = [
     {"modelling"},
     {"consult", "preparation"},
     {"experiment", "batteries"},
+    {"bundles"},
     {"pipeline", "onnx_export"},
     {"tiny", "battery", "ablation", "ensemble", "output", "comparison", "recordings", "hugging_face"},
     {"web", "shards"},
     {"engines"},
     {"verbs"},
-    {"handover_verbs", "battery_verbs", "comparison_verbs", "recording_verbs", "service_verbs", "export_verbs"},
+    {"handover_verbs", "battery_verbs", "bundle_verbs", "comparison_verbs", "recording_verbs", "service_verbs", "export_verbs"},
     {"cli"},
 ]
 """A module imports from its own folder and from layers above it in this list, never from the same layer or below."""
