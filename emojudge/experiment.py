@@ -60,6 +60,7 @@ class Experiment:
         if not any(name.startswith("judge ") for name in self.stages.done):
             preflight.check_judge(self.config)
         preflight.check_names(self.config)
+        preflight.check_solver(self.config)
         self.prepare()
         if preparation.transcribed(self.config):
             self.transcribe()
@@ -138,6 +139,7 @@ class Experiment:
             done = [part.model(task, system) / "config.json"]
             name = f"train {system} {task} {part.name}"
             self.stages.do(name, about, preparation.names(self.stages), done, partial(self._lead, job), again=again)
+        self.run.skip(self.features.skipped)
 
     def _trainings(self) -> list[tuple[Part, str, str]]:
         """Every part, task and system; all processes of a distributed run number them alike."""

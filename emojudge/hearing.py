@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -15,7 +16,7 @@ from emojudge.audio import SAMPLE_RATE, Normaliser
 from emojudge.cache import BATCH_ITEMS, BATCH_SECONDS, Line
 from emojudge.features import Features
 from emojudge.inference import LiveFrames, Source, predict
-from emojudge.models import EmotionModel, Encoder, Frames, load, read_card
+from emojudge.models import Encoder, Frames, load, read_card
 from emojudge.runs import Part
 from emojudge.settings import Config
 from emojudge.storage import read_json, read_jsonl
@@ -118,7 +119,8 @@ class Models:
     def __init__(self, part: Part, config: Config) -> None:
         self.part, self.config = part, config
         self.features = Features(config)
-        self.models: dict[tuple[str, str], tuple[EmotionModel, dict[str, Encoder]]] = {}
+        self.models: dict[tuple[str, str], tuple[Any, dict[str, Any]]] = {}
+        self.exported: dict[Path, Any] = {}
         self.fusions: dict[str, fusion.Fusion] = {}
         self.systems = config.systems
 
@@ -169,10 +171,15 @@ class Models:
             shared[key] = _Once(LiveFrames(encoder, items))
         return shared[key]
 
-    def model(self, task: str, system: str) -> tuple[EmotionModel, dict[str, Encoder]]:
+    def model(self, task: str, system: str) -> tuple[Any, dict[str, Any]]:
         """One trained model, and its encoders: models share those that are frozen, and own those that learnt."""
         if (task, system) not in self.models:
             folder = self.part.model(task, system)
+            if self.config.runtime == "onnx":
+                from emojudge import onnx_models
+
+                self.models[task, system] = onnx_models.load(folder, self.exported)
+                return self.models[task, system]
             encoders = {modality: self.features.encoder(modality) for modality in read_card(folder).modalities}
             self.models[task, system] = load(folder, encoders), encoders
         return self.models[task, system]

@@ -29,7 +29,7 @@ LAYERS = [
     {"transcribers"},
     {"manifest", "cues", "cache", "models", "fusion", "judging", "compare", "tiny_checkpoints", "miniature"}
     | {"checks", "statistics", "streams", "explanation"},
-    {"inference", "aligned", "objective", "fusing", "calibrated", "handover", "optimisation"},
+    {"inference", "decoding", "aligned", "objective", "fusing", "calibrated", "handover", "optimisation"} | {"onnx_models"},
     {"speakers", "scorecard", "deciding"},
     {"sheet"},
     {"features", "evaluation", "scaling", "transcripts", "portrait", "submission"},
@@ -43,10 +43,12 @@ LAYERS = [
     {"consult", "preparation"},
     {"experiment", "batteries"},
     {"bundles"},
-    {"pipeline"},
+    {"pipeline", "onnx_export"},
     {"tiny", "battery", "ablation", "ensemble", "output", "comparison", "recordings", "hugging_face"},
+    {"web", "shards"},
+    {"engines"},
     {"verbs"},
-    {"handover_verbs", "battery_verbs", "bundle_verbs", "comparison_verbs", "recording_verbs"},
+    {"handover_verbs", "battery_verbs", "bundle_verbs", "comparison_verbs", "recording_verbs", "service_verbs", "export_verbs"},
     {"cli"},
 ]
 """A module imports from its own folder and from layers above it in this list, never from the same layer or below."""

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from emojudge.settings.base import Count, Positive, Settings, Share
 
@@ -121,19 +121,10 @@ class AudioSettings(TrainingSettings):
     average_copies: bool = False
     """Predict the mean over a clip and its copies in `augment` (ours: the clip alone)."""
     solver: Literal["adamw", "ridge"] = "adamw"
-    """"ridge" solves the output layer in closed form: a linear probe of a frozen encoder (train = "none", pooling = "mean_std" or
-    "mean", layer_mix = "concat", blocks = 0), in seconds, with no epochs and no seed (ours; `emojudge/probe.py`)."""
+    """"ridge" solves the output layer in closed form: a linear probe of a frozen encoder in seconds, with no epochs and no
+    seed. It needs pooling = "mean_std" or "mean", layer_mix = "concat" and blocks = 0 (ours; `emojudge/probe.py`)."""
     ridge: Positive = 1.0
     """Penalty of that solver, in mean squared lengths of a pooled vector (ours)."""
-
-    @model_validator(mode="after")
-    def _probed_is_linear(self) -> "AudioSettings":
-        if self.solver == "ridge" and not (self.moments_suffice and self.blocks == 0 and not self.auxiliary):
-            raise ValueError(
-                'solver = "ridge" solves a linear layer only; set train = "none", pooling = "mean_std" or "mean", '
-                'layer_mix = "concat", blocks = 0 and no auxiliary.'
-            )
-        return self
 
     @property
     def moments_suffice(self) -> bool:
