@@ -183,13 +183,15 @@ def _gradio() -> Any:
 
 def _recording(gr: Any, judge: EmoJudge, which: str) -> list[Any]:
     """Where a recording is dropped or made, and its words; the later of both counts."""
+    kinds = ["audio", "video", *sorted(streams.SUFFIXES)]
     with gr.Row(equal_height=True):
-        kinds = ["audio", "video", *sorted(streams.SUFFIXES)]
-        file = gr.File(label="Drop a recording or a video", file_types=kinds, height=150, elem_id=which)
-        spoken = gr.Audio(label="or record one", sources=["microphone"], type="filepath", elem_id=f"{which}-spoken")
+        file = gr.File(label="Drop a recording or a video", file_types=kinds, height=150, min_width=280, elem_id=which)
+        spoken = gr.Audio(
+            label="or record one", sources=["microphone"], type="filepath", min_width=280, elem_id=f"{which}-spoken"
+        )
     words = gr.Textbox(
         label="What is said (optional)",
-        placeholder="Left empty, it is transcribed. With words, the recording is taken as one utterance.",
+        info="Left empty, it is transcribed. With words, the recording is taken as one utterance.",
         max_length=TEXT,
         visible="text" in judge.config.modalities,
     )
