@@ -60,9 +60,7 @@ element.addEventListener("timeupdate", ({ target: audio }) => {
 """Segments and waveform are played where they are clicked, and what is heard is marked."""
 
 
-def page(
-    judge: EmoJudge, seconds: float = SECONDS, turn: Callable[[], AbstractContextManager[object]] = nullcontext
-) -> "Blocks":
+def page(judge: EmoJudge, seconds: float = SECONDS, turn: Callable[[], AbstractContextManager[object]] = nullcontext) -> "Blocks":
     """The page of one run, to be mounted with `mount`.
 
     Args:
@@ -195,9 +193,22 @@ def _recording(gr: Any, judge: EmoJudge, which: str) -> list[Any]:
         max_length=TEXT,
         visible="text" in judge.config.modalities,
     )
+    for one in (file, spoken):
+        one.async_move_resource_to_block_cache = _uploaded
     file.upload(None, None, spoken, js="() => null", api_visibility="private")
     spoken.stop_recording(None, None, file, js="() => null", api_visibility="private")
     return [file, spoken, words]
+
+
+async def _uploaded(path: str | Path | None) -> str | None:
+    """In place of Gradio's own step, which in a mounted page takes any path of this machine, and fetches any URL.
+
+    Raises:
+        gradio.Error: the path is that of no upload.
+    """
+    if path is None or Path(path).resolve().is_relative_to(Path(os.environ["GRADIO_TEMP_DIR"]).resolve()):
+        return path and str(path)
+    raise _gradio().Error("This recording was not uploaded here; choose it again.", print_exception=False)
 
 
 def _judged(judge: EmoJudge) -> bool:
