@@ -115,13 +115,13 @@ def opened(path: str | Path) -> Iterator[tuple["soundfile.SoundFile", int]]:
         try:
             sound = soundfile.SoundFile(stream.fileno(), closefd=False)
         except _decoder_error() as error:
-            raise AudioError(f"{path} cannot be decoded ({error}); restore the recording.") from None
+            raise AudioError(f"{path} cannot be decoded ({error.error_string}); restore the recording.") from None
         with sound:
             _check_shape(sound, path)
             yield sound, missing
 
 
-def _decoder_error() -> type[Exception]:
+def _decoder_error() -> type["soundfile.LibsndfileError"]:
     import soundfile
 
     return soundfile.LibsndfileError
@@ -159,7 +159,7 @@ def _decode(sound: "soundfile.SoundFile", frames: int, path: str | Path) -> Iter
         try:
             block = sound.read(min(left, size), dtype="float32", always_2d=True)
         except _decoder_error() as error:
-            raise AudioError(f"{path} cannot be decoded ({error}); restore the recording.") from None
+            raise AudioError(f"{path} cannot be decoded ({error.error_string}); restore the recording.") from None
         if not len(block):
             warnings.warn(f"{path} holds {frames - left} of the {frames} frames its header promises.", stacklevel=4)
             return

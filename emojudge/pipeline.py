@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from emojudge import audio, cues, judging, live, streams, transcripts, turns
+from emojudge import audio, cues, decoding, judging, live, streams, transcripts, turns
 from emojudge.activity import Segmenter, Stretch, stretches
 from emojudge.calibrated import weigh
 from emojudge.config import load_config
@@ -116,7 +116,10 @@ class EmoJudge:
         several = list(recordings) if _several(recordings) else [recordings]
         texts = [text] * len(several) if text is None or isinstance(text, str) else list(text)
         found: list[Prediction] = []
-        sounds = (Sound(str(i), streams.load(one, rate), said) for i, (one, said) in enumerate(zip(several, texts, strict=True)))
+        sounds = (
+            Sound(str(i), decoding.load(one, rate, self.config.recordings), said)
+            for i, (one, said) in enumerate(zip(several, texts, strict=True))
+        )
         for batch in batches(sounds):
             predictions = self._models.predict(worded(batch, self._hear(batch)), [task])[task][self._models.last]
             found += [predictions[sound.id] for sound in batch]
@@ -158,7 +161,7 @@ class EmoJudge:
         told = Explanation(str(clip) if isinstance(clip, str | Path) else "clip", text, notice=self.notice)
         words: Sequence[Word] = ()
         with told.timed("reading"):
-            samples = streams.load(clip)
+            samples = decoding.load(clip, audio.SAMPLE_RATE, self.config.recordings)
         if text is None and "text" in self.config.modalities:
             with told.timed("transcript"):
                 heard = self._hear([Sound(told.id, samples)])[told.id]
@@ -221,7 +224,7 @@ class EmoJudge:
         name = Path(path).name if path else "recording"
         told = Timeline(name, 0.0, [], models.errors, self.notice, None if name == streams.SPOOLED else path)
         found = None if speakers == "off" else turns.open_turns(settings.turns, path, speakers)
-        blocks = streams.blocks(path, settings.max_seconds) if path else iter([streams.load(recording, sampling_rate)])
+        blocks = decoding.blocks(path, settings) if path else iter([streams.load(recording, sampling_rate)])
         cutter = Segmenter(settings)
         for batch in batches(_sounds(stretches(blocks, cutter), told.name)):
             told.segments += self.segments(batch, judge)

@@ -36,17 +36,24 @@ def blocks(path: str | Path, max_seconds: float | None = None) -> Iterator[np.nd
         AudioError: it cannot be used, or is longer than `max_seconds`.
         MissingExtra: it needs FFmpeg, which is not installed.
     """
-    left = float("inf") if max_seconds is None else max_seconds * SAMPLE_RATE
-    for block in _blocks(path):
-        left -= len(block)
-        if left < 0:
-            raise AudioError(f"{path} is longer than {max_seconds:.0f} s (recordings.max_seconds); cut it or raise the limit.")
+    kind, limit = form(path), float("inf") if max_seconds is None else max_seconds
+    if limit < float("inf") and kind is None:  # before anything is decoded; and below, since headers lie
+        _check_length(path, audio.seconds(path), limit)
+    done = 0
+    for block in _blocks(path, kind):
+        done += len(block)
+        _check_length(path, done / SAMPLE_RATE, limit)
         yield block
+
+
+def _check_length(path: str | Path, seconds: float, limit: float) -> None:
+    if seconds > limit:
+        raise AudioError(f"{path} is longer than {limit:.0f} s (recordings.max_seconds); cut it or raise the limit.")
 
 
 def whole(path: str | Path, max_seconds: float = 3600.0) -> np.ndarray:
     """All samples of a clip, as `emojudge.audio.read`, from sound tracks of videos too; errors as for `blocks`."""
-    if _form(path) is None:
+    if form(path) is None:
         return audio.read(path, max_seconds=max_seconds)
     parts = list(blocks(path, max_seconds))
     if not parts:
@@ -54,16 +61,15 @@ def whole(path: str | Path, max_seconds: float = 3600.0) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _blocks(path: str | Path) -> Iterator[np.ndarray]:
-    form = _form(path)
-    if form is None:
+def _blocks(path: str | Path, kind: str | None) -> Iterator[np.ndarray]:
+    if kind is None:
         yield from audio.blocks(path)
         return
     with Path(path).open("rb") as stream:
-        yield from media.blocks(stream, form, path)
+        yield from media.blocks(stream, kind, path)
 
 
-def _form(path: str | Path) -> str | None:
+def form(path: str | Path) -> str | None:
     """FFmpeg's name of the container, where it is one for FFmpeg."""
     try:
         if not stat.S_ISREG(Path(path).stat().st_mode):

@@ -29,7 +29,7 @@ LAYERS = [
     {"transcribers"},
     {"manifest", "cues", "cache", "models", "fusion", "judging", "compare", "tiny_checkpoints", "miniature"}
     | {"checks", "statistics", "streams", "explanation"},
-    {"inference", "aligned", "objective", "fusing", "calibrated", "handover", "optimisation"},
+    {"inference", "decoding", "aligned", "objective", "fusing", "calibrated", "handover", "optimisation"},
     {"speakers", "scorecard", "deciding"},
     {"sheet"},
     {"features", "evaluation", "scaling", "transcripts", "portrait", "submission"},

@@ -12,6 +12,9 @@ class RecordingSettings(Settings):
 
     max_seconds: Positive | None = None
     """Longer recordings are refused; None takes any length, since memory does not grow with it."""
+    isolate: bool = False
+    """Decode each file in a process of its own, with bounded time and memory and no keys, at 0.3 s a file: for recordings from
+    strangers. The service and the page always do."""
     activity: Literal["auto", "silero", "energy"] = "auto"
     """Who tells speech from the rest: Silero VAD (extra `vad`), the plain level, or Silero where it is installed."""
     threshold: Share = 0.5
