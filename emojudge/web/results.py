@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from emojudge import registry
-from emojudge.audio import SAMPLE_RATE
 from emojudge.errors import MissingExtra
 from emojudge.explanation import REASONS
 from emojudge.plane import AXES, track
