@@ -243,7 +243,7 @@ def doctor(
     show_mappings({"EmoJudge": installed()}, json)
 
 
-from emojudge import battery_verbs, comparison_verbs, handover_verbs, recording_verbs  # noqa: E402, F401 (register theirs)
+from emojudge import battery_verbs, comparison_verbs, handover_verbs, recording_verbs, service_verbs  # noqa: E402, F401 (register)
 
 
 def main() -> None:

@@ -45,7 +45,7 @@ LAYERS = [
     {"tiny", "battery", "ablation", "ensemble", "output", "comparison", "recordings", "hugging_face"},
     {"web"},
     {"verbs"},
-    {"handover_verbs", "battery_verbs", "comparison_verbs", "recording_verbs"},
+    {"handover_verbs", "battery_verbs", "comparison_verbs", "recording_verbs", "service_verbs"},
     {"cli"},
 ]
 """A module imports from its own folder and from layers above it in this list, never from the same layer or below."""

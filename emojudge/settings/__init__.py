@@ -12,6 +12,7 @@ from emojudge.settings.base import Settings
 from emojudge.settings.data import DataSettings
 from emojudge.settings.judge import JudgeSettings
 from emojudge.settings.recordings import RecordingSettings
+from emojudge.settings.service import ServiceSettings
 from emojudge.settings.stages import CueSettings, EvaluationSettings, FusionSettings, TranscriptSettings
 from emojudge.settings.training import AudioSettings, TextSettings, TrainingSettings
 
@@ -24,6 +25,7 @@ __all__ = [
     "FusionSettings",
     "JudgeSettings",
     "RecordingSettings",
+    "ServiceSettings",
     "Settings",
     "TextSettings",
     "TrainingSettings",
@@ -57,6 +59,7 @@ class Config(Settings):
     judge: JudgeSettings = JudgeSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     recordings: RecordingSettings = RecordingSettings()
+    service: ServiceSettings = ServiceSettings()
 
     @property
     def systems(self) -> tuple[str, ...]:
