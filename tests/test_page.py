@@ -237,11 +237,23 @@ def test_a_path_or_url_that_was_not_uploaded_is_not_read(address, recordings):
         assert not last["success"] and "was not uploaded here" in last["output"]["error"]
 
 
-def test_the_queue_is_bounded(address, recordings):
+@pytest.fixture
+def uploaded(address, recordings):
+    """What Gradio calls an upload."""
     with (recordings / "first.wav").open("rb") as sound:
         [path] = httpx.post(f"{address}/gradio_api/upload", files={"files": ("a.wav", sound)}).json()
+    return path
+
+
+def test_there_is_progress_to_see(address, uploaded):
+    messages = joined(address, uploaded)
+    said = [part["desc"] for message in messages if message["msg"] == "progress" for part in message["progress_data"]]
+    assert "a.wav: segment 1 of 2" in said and messages[-1]["success"]
+
+
+def test_the_queue_is_bounded(address, uploaded):
     with WAITING:
-        codes = [join(address, path, f"s{n}").status_code for n in range(page.WAITING + 3)]
+        codes = [join(address, uploaded, f"s{n}").status_code for n in range(page.WAITING + 3)]
     assert codes[0] == 200 and codes[-1] == 503
 
 

@@ -74,9 +74,8 @@ def page(judge: EmoJudge, seconds: float = SECONDS) -> "Blocks":
     listener = Listener(judge, seconds)
     waits = gr.Progress()
 
-    def heard(ask: bool, *given: Any, bar: Any = waits) -> str:
-        """`given` is file, recording and words of the first recording, then of the second."""
-        return listener.html([(file or spoken, text) for file, spoken, text in (given[:3], given[3:])], ask, bar)
+    def heard(ask: bool, a: Any, spoken_a: Any, words_a: str, b: Any, spoken_b: Any, words_b: str, bar: Any = waits) -> str:
+        return listener.html([(a or spoken_a, words_a), (b or spoken_b, words_b)], ask, bar)
 
     with gr.Blocks(title="EmoJudge", analytics_enabled=False, delete_cache=(60, KEPT)) as blocks:
         gr.HTML(_intro(judge, seconds), apply_default_css=False)
