@@ -75,7 +75,7 @@ def page(judge: EmoJudge, seconds: float = SECONDS) -> "Blocks":
     waits = gr.Progress()
 
     def heard(ask: bool, a: Any, spoken_a: Any, words_a: str, b: Any, spoken_b: Any, words_b: str, bar: Any = waits) -> str:
-        return listener.html([(a or spoken_a, words_a), (b or spoken_b, words_b)], ask, bar)
+        return listener.html([(a or spoken_a, words_a or ""), (b or spoken_b, words_b or "")], ask, bar)
 
     with gr.Blocks(title="EmoJudge", analytics_enabled=False, delete_cache=(60, KEPT)) as blocks:
         gr.HTML(_intro(judge, seconds), apply_default_css=False)
