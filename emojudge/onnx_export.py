@@ -89,7 +89,8 @@ def _copy(source: Path, target: Path) -> None:
 
 def _write_model(model: EmotionModel, folder: Path) -> Path:
     """Frames and mask of each modality → the task's own outputs (B, outputs)."""
-    inputs, shapes = {}, {}
+    inputs: dict[str, Tensor] = {}
+    shapes: dict[str, Any] = {}
     for modality, (layers, size) in model.card.shapes.items():
         steps = torch.export.Dim(f"{modality}_steps", min=2, max=1 << 16)
         inputs[f"{modality}_frames"] = torch.zeros(2, layers, 7, size)
