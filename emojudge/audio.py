@@ -26,6 +26,8 @@ RATES = range(4000, 384_001)
 """Sampling rates that are taken for real."""
 MAX_SECONDS = 3600.0
 """Longer stretches are not read, unless the caller says otherwise."""
+MAX_PEAK = 1e6
+"""Floats may go beyond full scale, and some files hold 16-bit numbers as floats; these are no samples."""
 _BLOCK = 1 << 20
 """Values decoded at a time, so that memory stays bounded whatever a header claims."""
 _FORMATS = {"WAV", "WAVEX", "RF64", "W64", "FLAC", "OGG", "MP3", "AIFF"}
@@ -53,13 +55,16 @@ def read(path: str | Path, start: float | None = None, end: float | None = None,
 
 
 def check_finite(samples: np.ndarray, path: str | Path) -> None:
-    """Refuse NaN and infinity.
+    """Refuse NaN, infinity, and what is so far beyond full scale that it would become one.
 
     Raises:
         AudioError: there are some.
     """
-    if not np.isfinite(samples).all():
+    peak = float(np.abs(samples).max(initial=0.0))
+    if not np.isfinite(peak):
         raise AudioError(f"{path} holds values that are not finite (NaN or infinity); record or export it again.")
+    if peak > MAX_PEAK:
+        raise AudioError(f"{path} holds values far beyond full scale ({peak:.3g}, where 1 is full); export it again.")
 
 
 def blocks(path: str | Path) -> Iterator[np.ndarray]:

@@ -25,6 +25,8 @@ EXTRAS = {
     "web": ("gradio", "the page"),
     "pyannote": ("pyannote", "speakers by pyannote"),
     "asr": ("faster_whisper", "transcripts by faster-whisper"),
+    "ray": ("ray", "very many recordings on a cluster"),
+    "onnx": ("onnxscript", "runs exported for ONNX Runtime"),
 }
 """Extra → a module of it, and what it is for."""
 

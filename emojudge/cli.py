@@ -10,7 +10,7 @@ import typer
 
 from emojudge.distributed import together
 from emojudge.output import print_json, show_comparison, show_data, show_mappings, show_plan, show_run
-from emojudge.verbs import Corpus, Into, Json, Picture, Run, Set, Source, System, app, experiment, verb
+from emojudge.verbs import Corpus, Into, Json, Picture, Run, Set, Source, System, app, experiment, lost, verb
 
 
 def tiny_experiment(source: Path | None, changes: list[str] | None, into: Path | None = None) -> Any:
@@ -35,7 +35,7 @@ def run(
             return 0
         work.everything()
     show_run(work, json)
-    return 1 if work.skipped() else 0
+    return lost(work)
 
 
 @verb
@@ -97,18 +97,21 @@ def stats(source: Corpus = None, set: Set = None, picture: Picture = None, json:
 
 
 @verb
-def cues(run: Run, set: Set = None) -> None:
+def cues(run: Run, set: Set = None) -> int:
     """Measure every voice: loudness, pitch, duration and rate, in numbers and words."""
-    experiment(run, set).cues(again=True)
+    work = experiment(run, set)
+    work.cues(again=True)
+    return lost(work)
 
 
 @verb
-def train(run: Run, system: System, set: Set = None) -> None:
+def train(run: Run, system: System, set: Set = None) -> int:
     """Train one model of a prepared run."""
     work = experiment(run, set)
     with together(work.assist) as leads:
         if leads:
             work.train(system, again=True)
+        return lost(work) if leads else 0
 
 
 @verb
@@ -186,7 +189,7 @@ def submit(
 @verb
 def say(
     clip: Annotated[Path, typer.Argument(help="A recording.", show_default=False)],
-    run: Annotated[Path, typer.Option("--run", help="The run whose models speak.")] = Path("runs/demo"),
+    run: Annotated[Path, typer.Option("--run", help="The run, or bundle, whose models speak.")] = Path("base"),
     text: Annotated[str | None, typer.Option("--text", help="What is said; without it, it is transcribed.")] = None,
     set: Set = None,
     json: Json = False,
@@ -208,10 +211,12 @@ def say(
 
 @verb
 def list_(
-    folder: Annotated[str | None, typer.Argument(help="corpora, transcribers, encoders, judges, writers, prompts.")] = None,
+    folder: Annotated[
+        str | None, typer.Argument(help="corpora, transcribers, encoders, judges, writers, engines, prompts.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Name every corpus, transcriber, encoder, judge, output format and prompt."""
+    """Name every corpus, transcriber, encoder, judge, output format, engine and prompt."""
     from emojudge.catalogue import catalogue
 
     show_mappings(catalogue(folder), json)
@@ -243,7 +248,15 @@ def doctor(
     show_mappings({"EmoJudge": installed()}, json)
 
 
-from emojudge import battery_verbs, comparison_verbs, handover_verbs, recording_verbs, service_verbs  # noqa: E402, F401 (register)
+from emojudge import (  # noqa: E402 (they register their verbs)
+    battery_verbs,  # noqa: F401
+    bundle_verbs,  # noqa: F401
+    comparison_verbs,  # noqa: F401
+    export_verbs,  # noqa: F401
+    handover_verbs,  # noqa: F401
+    recording_verbs,  # noqa: F401
+    service_verbs,  # noqa: F401
+)
 
 
 def main() -> None:

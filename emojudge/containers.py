@@ -18,10 +18,14 @@ from emojudge.errors import AudioError
 MAX_CHUNKS = 512
 """A header with more chunks than this before its format chunk is no recording."""
 
+MAX_TAGS = 4
+"""So many ID3 tags in front are skipped."""
+
 _WAV_CODECS = {1: (8, 16, 24, 32), 3: (32, 64), 6: (8,), 7: (8,)}
 """Format tag → bits: PCM, IEEE float, A-law, mu-law."""
 _EXTENSIBLE = 0xFFFE
 _AIFF_CODECS = {b"NONE", b"twos", b"sowt", b"raw ", b"in24", b"in32", b"fl32", b"FL32", b"fl64", b"FL64", b"ulaw", b"alaw"}
+_OGG_CODECS = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC")
 _W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 _W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
 
@@ -52,9 +56,32 @@ def _check_head(stream: BinaryIO, head: bytes, size: int, name: str) -> int:
         return _check_wave(stream, 40, size, "<16sQ", name)
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
         return _check_aiff(stream, head[8:12], size, name)
-    if head[:4] in (b"fLaC", b"OggS") or head[:3] == b"ID3" or _is_mpeg(head):
+    if head[:4] == b"OggS":
+        _check_ogg(head, name)
+        return 0
+    if head[:3] == b"ID3":
+        head = _after_tags(stream, head)
+    if head[:4] == b"fLaC" or _is_mpeg(head):
         return 0
     raise AudioError(f"{name} {_what_else(head)}")
+
+
+def _check_ogg(head: bytes, name: str) -> None:
+    """The first page's only packet names the codec."""
+    packet = head[28:36] if len(head) > 35 and head[26] == 1 else b""
+    if not packet.startswith(_OGG_CODECS):
+        raise AudioError(f"{name} is an Ogg file in a coding that is not read; convert it to WAV or FLAC.")
+
+
+def _after_tags(stream: BinaryIO, head: bytes) -> bytes:
+    """What follows ID3v2 tags. The decoder skips them and opens anything behind them, so it is that which counts."""
+    for _ in range(MAX_TAGS):
+        if head[:3] != b"ID3" or len(head) < 10:
+            break
+        size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+        stream.seek(10 + size - len(head), 1)  # a footer is not counted: the decoder does not, either
+        head = stream.read(40)
+    return head
 
 
 def media(head: bytes) -> str | None:
@@ -101,15 +128,15 @@ def _check_wave(stream: BinaryIO, start: int, size: int, layout: str, name: str)
             codec = struct.unpack("<HHIIHH", _read(stream, 16, name))
             if codec[0] == _EXTENSIBLE:
                 codec = (struct.unpack("<8xH", _read(stream, 10, name))[0], *codec[1:])
+            _check_codec(codec, name)  # each: the decoder takes the first
         elif chunk == b"data":
-            _check_codec(codec, name)
+            if codec is None:
+                raise AudioError(f"{name} is a WAV file without a format header; restore the recording.")
             return max(0, begin + length - size)
     raise AudioError(f"{name} is a WAV file without sound (its header ends before any data); restore the recording.")
 
 
-def _check_codec(codec: tuple[int, ...] | None, name: str) -> None:
-    if codec is None:
-        raise AudioError(f"{name} is a WAV file without a format header; restore the recording.")
+def _check_codec(codec: tuple[int, ...], name: str) -> None:
     tag, _, _, _, _, bits = codec
     if bits not in _WAV_CODECS.get(tag, ()):
         raise AudioError(

@@ -1,6 +1,6 @@
 """Utterances → encoder frames: opens the encoders of an experiment once, and keeps what frozen ones compute."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,12 @@ class Features:
     `skipped` collects what could not be read: utterance id → the sentence that says why.
 
     Raises:
-        ConfigError: `audio.augment` names a change that there is not.
+        ConfigError: `audio.condition` or `audio.augment` names a change that there is not.
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        for change in config.audio.augment:
+        for change in (config.audio.condition, *config.audio.augment):
             perturbations.apply(change, np.zeros(160, np.float32))  # before hours of work, not after
         self.skipped: dict[str, str] = {}
         self._encoders: dict[str, Encoder] = {}
@@ -76,7 +76,7 @@ class Features:
         """The waveform normaliser of `audio.normalise`, fitted on `train` where it is "train" (paper 4.2)."""
         if self.config.audio.normalise != "train":
             return Normaliser(mode=self.config.audio.normalise)
-        return Normaliser.fit(audio.read(str(u.audio), u.start, u.end) for u in self._readable(train))
+        return Normaliser.fit(samples for _, samples in self._heard(train))
 
     def source(self, modality: str, encoder: Encoder, utterances: Sequence[Utterance], normaliser: Normaliser) -> Source:
         """Frames of `utterances`: from the cache if the encoder is frozen, else as they are asked for."""
@@ -84,7 +84,7 @@ class Features:
         if self.settings(modality).train == "none":
             source: Source = self._cached(modality, encoder, rows, normaliser)
         else:
-            source = self.live(modality, encoder, list(self._readable(rows)) if modality == "audio" else rows, normaliser)
+            source = self.live(modality, encoder, [u for u, _ in self._heard(rows)] if modality == "audio" else rows, normaliser)
         by_speaker = modality == "audio" and self.config.audio.normalise_features == "speaker"
         return BySpeaker(source, rows) if by_speaker else source
 
@@ -98,9 +98,9 @@ class Features:
         """What makes the copies of an utterance; the first is the utterance itself."""
         if modality == "text":
             return ("",)
-        if self._change and not self.config.audio.average_copies:
-            return (self._change,)
-        return tuple("+".join(filter(None, (self._change, own))) for own in ("", *self.config.audio.augment))
+        settings = self.config.audio
+        copies = ("", *settings.augment) if settings.average_copies or not self._change else ("",)
+        return tuple("+".join(filter(None, (self._change, own, settings.condition))) for own in copies)
 
     def _cached(self, modality: str, encoder: Encoder, rows: Sequence[Utterance], normaliser: Normaliser) -> CachedFrames:
         """One key for each utterance, and one for each of its copies."""
@@ -117,15 +117,15 @@ class Features:
         known = self._moments.setdefault(modality, {}) if self.settings(modality).moments_suffice else None
         return CachedFrames(cache, keys, known)
 
-    def _readable(self, utterances: Iterable[Utterance]) -> Iterable[Utterance]:
-        """Those whose recording can be opened; the others are skipped, with the reason."""
+    def _heard(self, utterances: Iterable[Utterance]) -> Iterator[tuple[Utterance, np.ndarray]]:
+        """Those whose recording can be used, with its samples; the others are skipped, with the reason."""
         for u in utterances:
             try:
-                audio.seconds(str(u.audio))
+                samples = audio.read(str(u.audio), u.start, u.end)
             except AudioError as error:
                 self.skipped[u.id] = str(error)
             else:
-                yield u
+                yield u, samples
 
     def _item(self, modality: str, u: Utterance, normaliser: Normaliser, change: str) -> Any:
         """What the cache calls an item: a stretch of a recording, or a line of text."""

@@ -26,7 +26,7 @@ from emojudge.layers import (
     Scale,
 )
 from emojudge.settings import AudioSettings, TextSettings
-from emojudge.storage import read_json, read_tensors, write_json, write_tensors
+from emojudge.storage import digest_tensors, read_json, read_tensors, write_json, write_tensors
 
 Frames = tuple[Tensor, Tensor]
 """Encoder output (B, L, T, D) and its mask (B, T), true where frames are real."""
@@ -102,7 +102,7 @@ class Body(nn.Module):
 
 
 def _pooling(settings: AudioSettings | TextSettings, size: int) -> Any:
-    if isinstance(settings, TextSettings):
+    if settings.pooling in ("first", "mean"):
         return FirstToken(size) if settings.pooling == "first" else MeanToken(size)
     if settings.pooling == "mean_std":
         return MeanStatistics(size)
@@ -176,12 +176,10 @@ class EmotionModel(nn.Module):
 
 
 def save(model: EmotionModel, folder: str | Path) -> None:
-    """Write what was learnt, then what it is: a folder with a config.json is complete."""
-    folder = Path(folder)
-    write_tensors(
-        folder / "model.safetensors", {name: value.cpu().contiguous().numpy() for name, value in model.learnt().items()}
-    )
-    write_json(folder / "config.json", asdict(model.card))
+    """Write what was learnt, then what it is, with the digest of what was learnt: a folder with a config.json is complete."""
+    weights = {name: value.cpu().contiguous().numpy() for name, value in model.learnt().items()}
+    write_tensors(Path(folder) / "model.safetensors", weights)
+    write_json(Path(folder) / "config.json", {**asdict(model.card), "sha256": digest_tensors(weights)})
 
 
 def read_card(folder: str | Path) -> ModelCard:
@@ -194,12 +192,15 @@ def read_card(folder: str | Path) -> ModelCard:
     if not (Path(folder) / "config.json").exists():
         raise ModelError(f"There is no trained model in {folder}; finish its run with: emojudge run RUN")
     content = read_json(Path(folder) / "config.json")
+    content.pop("sha256", None)
     try:
         content["outputs"], content["modalities"] = tuple(content["outputs"]), tuple(content["modalities"])
         content["shapes"] = {name: tuple(shape) for name, shape in content["shapes"].items()}
         content["auxiliary"] = {task: tuple(names) for task, names in content["auxiliary"].items()}
+        for name in content["modalities"]:
+            _ = content["encoders"][name], content["settings"][name], content["shapes"][name]
         return ModelCard(**content)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"{folder}/config.json does not describe a model of ours ({error}); train it again.") from None
 
 
@@ -207,7 +208,7 @@ def load(folder: str | Path, encoders: Mapping[str, Encoder]) -> EmotionModel:
     """Build the model in `folder` on `encoders`, one for each of its modalities, and fill in its weights.
 
     Raises:
-        ModelError: an encoder is not the one it was trained on, or weights are missing or of another shape.
+        ModelError: an encoder is not the one it was trained on, or weights are damaged, missing or of another shape.
     """
     card = read_card(folder)
     for modality in card.modalities:
@@ -217,11 +218,14 @@ def load(folder: str | Path, encoders: Mapping[str, Encoder]) -> EmotionModel:
                 "use the weights it was trained on, or train it again."
             )
     model = EmotionModel(card, trained_encoders(card, encoders))
-    weights = {name: torch.from_numpy(value) for name, value in read_tensors(Path(folder) / "model.safetensors").items()}
+    weights = read_tensors(Path(folder) / "model.safetensors")
+    if read_json(Path(folder) / "config.json").get("sha256", found := digest_tensors(weights)) != found:
+        raise ModelError(f"{folder}/model.safetensors is not what its training wrote (its SHA-256 differs); restore it.")
     try:
-        model.put_back(weights)
+        model.put_back({name: torch.from_numpy(value) for name, value in weights.items()})
     except RuntimeError as error:
-        raise ModelError(f"{folder}/model.safetensors does not fit its config.json ({error}); train it again.") from None
+        why = " ".join(str(error).split())
+        raise ModelError(f"{folder}/model.safetensors does not fit its config.json ({why}); train it again.") from None
     return model.eval()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from emojudge import __version__
 from emojudge.progress import say
 from emojudge.runs import RunFolder
-from emojudge.storage import digest, read_json, write_json
+from emojudge.storage import alone, digest, read_json, write_json
 
 PACKAGES = ("numpy", "scikit-learn", "torch", "transformers", "xllamacpp", "openai")
 """Their versions are recorded with every run."""
@@ -40,14 +40,19 @@ class Stages:
         *,
         again: bool = False,
     ) -> bool:
-        """Do `work` unless it is done; return whether it was needed."""
+        """Do `work` unless it is done; return whether it was needed.
+
+        Raises:
+            DataError: another process is at work in the folder.
+        """
         made_from = digest([name, settings, [self.done.get(stage, {}).get("made_from") for stage in after]])
         known = self.done.get(name, {})
         if not again and known.get("made_from") == made_from and all(path.exists() for path in outputs):
             return False
-        say(f"{name} …")
         started = time.monotonic()
-        work()
+        with alone(self.run.root):
+            say(f"{name} …")
+            work()
         self.done[name] = {"made_from": made_from, "seconds": round(time.monotonic() - started, 2)}
         self.write()
         return True

@@ -4,6 +4,7 @@ Everything is written under a temporary name in the same folder, flushed to the 
 that a reader never sees half a file, whatever kills the writer.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -50,6 +51,31 @@ def atomic(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """No other process works in `folder` meanwhile. The lock is the system's: it goes with a process, however that ends.
+
+    What a killed process left half-written is removed.
+
+    Raises:
+        DataError: another one does.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such locks, and there two processes are up to the user
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataError(f"{folder} is in use by another EmoJudge process; wait until it ends, or stop it.") from None
+        for half in folder.rglob(".*.part"):
+            half.unlink()
+        yield
+
+
 def _umask() -> int:
     """The process's umask: mkstemp makes files private, which a run folder is not meant to be."""
     mask = os.umask(0)
@@ -81,7 +107,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; check the path.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read as JSON ({error}); make it again or restore it.") from None
     if not isinstance(content, dict):
         raise DataError(f"{path} holds no JSON object; make it again.")
@@ -107,7 +133,7 @@ def read_jsonl(path: str | Path, kind: Callable[..., T]) -> Iterator[T]:
         DataError: the file is missing, or a line is no object with the fields of `kind`; the line is named.
     """
     try:
-        lines = Path(path).open(encoding="utf-8")  # noqa: SIM115 (closed below; only opening is guarded)
+        lines = Path(path).open("rb")  # noqa: SIM115 (closed below; only opening is guarded)
     except OSError as error:
         raise DataError(f"{path} cannot be opened ({error.strerror}); check the path.") from None
     with lines:
@@ -115,7 +141,7 @@ def read_jsonl(path: str | Path, kind: Callable[..., T]) -> Iterator[T]:
             if line.strip():
                 try:
                     yield kind(**json.loads(line))
-                except (ValueError, TypeError) as error:
+                except (ValueError, TypeError, RecursionError) as error:
                     raise DataError(f"{path}, line {number}: {error}; correct or remove the line.") from None
 
 
@@ -167,11 +193,28 @@ def file_digest(path: str | Path) -> str:
 
 
 def write_tensors(path: str | Path, arrays: Mapping[str, "np.ndarray"], about: Mapping[str, str] | None = None) -> None:
-    """Write named arrays as one safetensors file with string metadata."""
+    """Write named arrays as one safetensors file with string metadata.
+
+    Raises:
+        OSError: the disk is full, or takes nothing.
+    """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     with atomic(path) as temporary:
-        save_file(dict(arrays), temporary, metadata=dict(about or {}))
+        try:
+            save_file(dict(arrays), temporary, metadata=dict(about or {}))
+        except SafetensorError as error:  # a full disk, among others
+            raise OSError(errno.EIO, str(error), str(path)) from None
+
+
+def digest_tensors(arrays: Mapping[str, "np.ndarray"]) -> str:
+    """SHA-256 over names, kinds, shapes and values, however they are packed."""
+    whole = hashlib.sha256()
+    for name in sorted(arrays):
+        whole.update(f"{name} {arrays[name].dtype} {arrays[name].shape} ".encode())
+        whole.update(arrays[name].tobytes())
+    return whole.hexdigest()
 
 
 def read_tensors(path: str | Path) -> dict[str, "np.ndarray"]:

@@ -1,7 +1,9 @@
 """What the verbs of the command line share: the application, their arguments, and how errors leave."""
 
+import inspect
 import sys
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -46,20 +48,37 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard outpu
 
 
 def verb(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Register a verb; an error a user can cause is one sentence on standard error and its exit code."""
+    """Register a verb; an error a user can cause is one sentence on standard error and its exit code.
+
+    A parameter whose type is a dataclass stands for its fields, each an option.
+    """
+    signature = inspect.signature(function)
+    groups: dict[str, Any] = {name: one.annotation for name, one in signature.parameters.items() if is_dataclass(one.annotation)}
 
     @wraps(function)
     def guarded(*arguments: Any, **options: Any) -> None:
+        for name, kind in groups.items():
+            options[name] = kind(**{one.name: options.pop(one.name) for one in fields(kind)})
         try:
             code = function(*arguments, **options)
         except EmoJudgeError as error:
             print(f"emojudge: {error}", file=sys.stderr)
             raise typer.Exit(error.exit_code) from None
+        except BrokenPipeError:
+            raise  # whoever read our output has seen enough
+        except OSError as error:
+            what = f"{error.filename or 'A file'} cannot be read or written ({error.strerror})"
+            print(f"emojudge: {what}; see to the disk or its rights.", file=sys.stderr)
+            raise typer.Exit(EmoJudgeError.exit_code) from None
         except KeyboardInterrupt:
             print("emojudge: interrupted; run the same command again to go on from here.", file=sys.stderr)
             raise typer.Exit(130) from None
         raise typer.Exit(code or 0)
 
+    own = [one for name, one in signature.parameters.items() if name not in groups]
+    own += [one for kind in groups.values() for one in inspect.signature(kind).parameters.values()]
+    guarded.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
+    guarded.__annotations__ = {one.name: one.annotation for one in own}
     return app.command(function.__name__.rstrip("_").replace("_", "-"))(guarded)
 
 
@@ -68,3 +87,8 @@ def experiment(source: Path | None, changes: list[str] | None, into: Path | None
     from emojudge.experiment import Experiment
 
     return Experiment.open(source, changes or [], into)
+
+
+def lost(work: Any) -> int:
+    """The exit code of an experiment: 1 if some of its clips could not be used."""
+    return 1 if work.skipped() else 0

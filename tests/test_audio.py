@@ -89,6 +89,58 @@ def test_other_containers_and_codecs_never_reach_the_decoder(tmp_path, monkeypat
         audio.read(path)
 
 
+def id3(size, flags=0):
+    """An ID3v2 tag of so many bytes, four times seven bits."""
+    return b"ID3\x04\0" + bytes([flags, *(size >> shift & 0x7F for shift in (21, 14, 7, 0))]) + bytes(size)
+
+
+def coded(tmp_path, **options):
+    soundfile.write(tmp_path / "coded", TONE, RATE, **options)
+    return (tmp_path / "coded").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("front", "options"),
+    [
+        (id3(20), {"format": "WAV", "subtype": "IMA_ADPCM"}),
+        (id3(200) + id3(3), {"format": "MAT4"}),
+        (id3(20, 0x10), {"format": "MAT5"}),  # a footer that is not there
+        (id3(0) * 5, {"format": "MP3"}),
+        (id3(20) + b"OggS", {"format": "MP3"}),
+    ],
+)
+def test_a_tag_in_front_hides_nothing_from_the_list(tmp_path, monkeypatch, front, options):
+    (tmp_path / "a.mp3").write_bytes(front + coded(tmp_path, **options))
+    monkeypatch.setattr(soundfile, "SoundFile", None)
+    with pytest.raises(AudioError, match="is no audio that is read here|holds text"):
+        audio.read(tmp_path / "a.mp3")
+
+
+@pytest.mark.parametrize("form", ["MP3", "FLAC"])
+def test_a_tag_in_front_of_what_is_read_is_skipped(tmp_path, form):
+    (tmp_path / "a.mp3").write_bytes(id3(300) + id3(20) + coded(tmp_path, format=form))
+    assert abs(len(audio.read(tmp_path / "a.mp3")) - RATE) < 2500
+
+
+def test_every_format_chunk_counts_since_the_decoder_takes_the_first(tmp_path, monkeypatch):
+    content = coded(tmp_path, format="WAV", subtype="IMA_ADPCM")
+    harmless = b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, RATE, 2 * RATE, 2, 16)
+    (tmp_path / "a.wav").write_bytes(content.replace(b"data", harmless + b"data", 1))
+    monkeypatch.setattr(soundfile, "SoundFile", None)
+    with pytest.raises(AudioError, match="format 17"):
+        audio.read(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("packet", [b"Speex   ", b"fishead\0", b"\x80theora"])
+def test_other_codings_in_ogg_are_refused(tmp_path, monkeypatch, packet):
+    content = bytearray(coded(tmp_path, format="OGG", subtype="VORBIS"))
+    content[28:36] = packet.ljust(8, b"\0")
+    (tmp_path / "a.ogg").write_bytes(content)
+    monkeypatch.setattr(soundfile, "SoundFile", None)
+    with pytest.raises(AudioError, match="Ogg file in a coding"):
+        audio.read(tmp_path / "a.ogg")
+
+
 def wav(path, data=b"\0\0" * 100, tag=1, channels=1, rate=RATE, bits=16, promised=None):
     fmt = struct.pack("<HHIIHH", tag, channels, rate, 0, max(1, channels * bits // 8) & 0xFFFF, bits)
     body = b"WAVEfmt " + struct.pack("<I", 16) + fmt + b"data" + struct.pack("<I", len(data) if promised is None else promised)
@@ -129,7 +181,7 @@ def test_impossible_headers(tmp_path, options, says):
         (b"\0\0\0\x20ftypM4A \0\0\0\0", "MP4"),
         (bytes(1000), "is no audio"),
         (b"fLaC" + bytes(100), "cannot be decoded"),
-        (b"OggS" + bytes(100), "cannot be decoded"),
+        (b"OggS" + bytes(100), "Ogg file in a coding"),
     ],
 )
 def test_what_is_no_audio_says_what_it_is(tmp_path, content, says):
@@ -212,6 +264,25 @@ def test_odd_names_are_read(tmp_path):
     for name in ("-dash.wav", "naïve 笑.wav", "new\nline.wav"):
         soundfile.write(tmp_path / name, TONE, RATE)
         assert len(audio.read(tmp_path / name)) == RATE
+
+
+def test_a_file_that_vanishes_or_shrinks_while_it_is_read(tmp_path, monkeypatch):
+    """What was opened goes on being read, by whatever name it goes now; what it loses is missing, with a warning."""
+    monkeypatch.setattr(audio, "_BLOCK", 4000)
+    path = wav(tmp_path / "a.wav", data=b"\1\0" * 16000)
+    found = audio.blocks(path)
+    parts = [next(found)]
+    path.unlink()
+    parts += list(found)
+    assert sum(map(len, parts)) == 16000
+    path = wav(tmp_path / "b.wav", data=b"\1\0" * 16000)
+    found = audio.blocks(path)
+    parts = [next(found)]
+    with path.open("r+b") as stream:
+        stream.truncate(44 + 2 * 9000)
+    with pytest.warns(UserWarning, match="holds 9000 of the 16000 frames"):
+        parts += list(found)
+    assert sum(map(len, parts)) == 9000
 
 
 def test_one_sample(tmp_path):

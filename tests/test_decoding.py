@@ -150,6 +150,17 @@ def test_a_header_that_claims_a_billion_frames_takes_no_memory_for_them(tmp_path
         list(decoding.isolated(tmp_path / "liar.flac", memory_mb=64))
 
 
+def test_ten_hours_take_no_more_memory_than_a_minute(tmp_path):
+    """The child has 64 MB beyond the interpreter's, and the file is on the disk only as far as it is not silence."""
+    path = wav(tmp_path / "long.wav", promised=36000 * 2 * 4000, rate=4000)
+    with path.open("r+b") as out:
+        out.truncate(44 + 36000 * 2 * 4000)
+    count, most = 0, 0
+    for block in decoding.isolated(path, memory_mb=64):
+        count, most = count + len(block), max(most, block.nbytes)
+    assert abs(count / RATE - 36000) < 1 and most < 32 << 20
+
+
 def test_a_reader_that_stops_early_leaves_no_child(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.tile(TONE, 200), RATE)
     found = decoding.isolated(tmp_path / "a.wav")

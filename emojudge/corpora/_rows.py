@@ -79,7 +79,7 @@ def json_object(text: str, where: str) -> dict[str, Any]:
     """
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: this is no JSON ({error}); correct it.") from None
     if not isinstance(content, dict):
         raise DataError(f'{where}: this is no JSON object; write it as {{"name": value}}.')

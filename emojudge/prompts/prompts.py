@@ -15,6 +15,7 @@ from typing import Any
 
 from emojudge.errors import UnknownName
 from emojudge.prompts.cleaning import clean, cut, quote
+from emojudge.prompts.scrubbing import scrub
 from emojudge.prompts.voice import describe
 from emojudge.settings import JudgeSettings
 from emojudge.storage import digest
@@ -85,7 +86,7 @@ def build(
         cues: the voice, measured.
         shown: the predicted label that is to be judged; a prompt may not tell it, and then the request does not hang on it.
         labels: allowed answers.
-        settings: prompt, threshold, `confidence_from`, `max_characters` and `seed` are used.
+        settings: prompt, threshold, `confidence_from`, `max_characters`, `scrub` and `seed` are used.
         gender: told only with `settings.speaker_cues`.
         turned: show the labels in another order than usual; everything else stays.
 
@@ -97,7 +98,8 @@ def build(
         UnknownName: no prompt goes by that name.
     """
     template, version = _template(settings.prompt)
-    words, was_cut = cut(clean(text or ""), settings.max_characters)
+    words = clean(text or "")
+    words, was_cut = cut(scrub(words) if settings.scrub else words, settings.max_characters)
     voice = describe(cues, gender if settings.speaker_cues else None, template.get("numbers", True))
     told = shown if "$shown" in template["clip"] else ""
     seed = digest([version, settings.seed, words, voice, told, list(labels)])

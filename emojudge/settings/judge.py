@@ -73,6 +73,9 @@ class JudgeSettings(Settings):
     """`openai_batch`: give up waiting for a batch after this; a later run goes on waiting (ours; the service's window is 24)."""
     max_characters: Count = 2000
     """Transcripts are cut to this; the cut is recorded."""
+    scrub: bool = False
+    """Blank mail addresses, numbers, streets, and names that are announced, in what the judge reads; docs/judge.md tells what it
+    misses (ours)."""
     seed: int = 0
     """Orders the labels in the prompt, and is passed on where the service takes one."""
     splits: tuple[str, ...] = ("test",)

@@ -60,9 +60,7 @@ element.addEventListener("timeupdate", ({ target: audio }) => {
 """Segments and waveform are played where they are clicked, and what is heard is marked."""
 
 
-def page(
-    judge: EmoJudge, seconds: float = SECONDS, turn: Callable[[], AbstractContextManager[object]] = nullcontext
-) -> "Blocks":
+def page(judge: EmoJudge, seconds: float = SECONDS, turn: Callable[[], AbstractContextManager[object]] = nullcontext) -> "Blocks":
     """The page of one run, to be mounted with `mount`.
 
     Args:
