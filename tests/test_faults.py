@@ -123,18 +123,11 @@ SAID = {
 def test_no_transcript_stops_a_stage(tmp_path, monkeypatch):
     """A run on words alone, judged by the test double, in which every second clip says something unruly."""
     monkeypatch.setenv("EMOJUDGE_CACHE", str(tmp_path / "cache"))
-    rows = []
-    for split in ("train", "dev", "test"):
-        for n, (what, text) in enumerate(SAID.items()):
-            rows.append(
-                {
-                    "id": f"{split} {what}",
-                    "text": text,
-                    "split": split,
-                    "emotion": ("Happy", "Sad")[n % 2],
-                    "speaker": f"{split}{n}",
-                }
-            )
+    rows = [
+        {"id": f"{split} {what}", "text": text, "split": split, "emotion": ("Happy", "Sad")[n % 2], "speaker": f"{split}{n}"}
+        for split in ("train", "dev", "test")
+        for n, (what, text) in enumerate(SAID.items())
+    ]
     (tmp_path / "table.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     changes = [
         "data.corpus=table",
