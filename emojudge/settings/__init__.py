@@ -72,7 +72,8 @@ class Config(Settings):
 
     def systems_of(self, task: str) -> tuple[str, ...]:
         """What is trained for one task."""
-        return self.systems if self.fusion_method == "early" else dict(self.modalities_of).get(task, self.modalities)
+        own: dict[str, tuple[str, ...]] = {**self.modalities_of}
+        return self.systems if self.fusion_method == "early" else own.get(task, self.modalities)
 
     @property
     def unjudged(self) -> str:
