@@ -252,5 +252,5 @@ def _theme(gr: Any) -> Any:
 
 def _cloud(judge: EmoJudge) -> list[tuple[float, float]]:
     """Valence and arousal of clips that the run did not train on, as its last system tells them."""
-    said = judge.models.part.read_predictions("attributes", judge.models.last) or {}
+    said = judge.models.part.read_predictions("attributes", judge.models.last("attributes")) or {}
     return [(one.scores["valence"], one.scores["arousal"]) for one in said.values() if set(AXES) <= set(one.scores)]
