@@ -233,7 +233,7 @@ def test_an_upload_over_the_limit_is_refused_and_leaves_nothing(address):
 
 def test_a_path_or_url_that_was_not_uploaded_is_not_read(address, recordings):
     for path in (recordings / "first.wav", "/etc/hostname", "http://example.invalid/a.wav"):
-        last = joined(address, path)[-1]
+        last = joined(address, path)
         assert not last["success"] and "was not uploaded here" in last["output"]["error"]
 
 
@@ -246,9 +246,15 @@ def uploaded(address, recordings):
 
 
 def test_there_is_progress_to_see(address, uploaded):
-    messages = joined(address, uploaded)
-    said = [part["desc"] for message in messages if message["msg"] == "progress" for part in message["progress_data"]]
-    assert "a.wav: segment 1 of 2" in said and messages[-1]["success"]
+    said = []
+
+    def saw(message):
+        said.extend(part["desc"] for part in message.get("progress_data") or ())
+        if "a.wav: segment 1 of 2" in said and WAITING.locked():
+            WAITING.release()
+
+    WAITING.acquire()
+    assert joined(address, uploaded, saw)["success"] and "a.wav: segment 1 of 2" in said
 
 
 def test_the_queue_is_bounded(address, uploaded):
@@ -265,16 +271,16 @@ def join(address, path, session):
     return httpx.post(f"{address}/gradio_api/queue/join", json={"data": data, "fn_index": number, "session_hash": session})
 
 
-def joined(address, path):
-    """The messages of one request, until it is done."""
+def joined(address, path, saw=lambda message: None):
+    """The last message about one request; `saw` is told each."""
     join(address, path, "alone").raise_for_status()
-    messages = []
     with httpx.stream("GET", f"{address}/gradio_api/queue/data", params={"session_hash": "alone"}, timeout=60) as stream:
         for line in stream.iter_lines():
-            messages += [json.loads(line[6:])] if line.startswith("data: ") else []
-            if messages and messages[-1]["msg"] == "process_completed":
-                return messages
-    return messages
+            message = json.loads(line[6:]) if line.startswith("data: ") else {"msg": ""}
+            saw(message)
+            if message["msg"] == "process_completed":
+                return message
+    raise AssertionError("the stream ended before the request was done")
 
 
 # In a browser
