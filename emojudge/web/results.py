@@ -98,8 +98,8 @@ class Results:
         times = (np.arange(len(peaks)) + 0.5) * clip.timeline.seconds / len(peaks)
         chosen = ["rule"] * len(peaks)
         for one in clip.timeline.segments:
-            for column in np.flatnonzero((times >= one.start) & (times < one.end)):
-                chosen[column] = self._colour(one)
+            for inside in np.flatnonzero((times >= one.start) & (times < one.end)):
+                chosen[inside] = self._colour(one)
         paths: dict[str, str] = {}
         for column, (peak, colour) in enumerate(zip(peaks, chosen, strict=True)):
             paths[colour] = paths.get(colour, "") + f"M{column + 0.5} {50 - 48 * peak:.1f}V{50 + 48 * peak:.1f}"
