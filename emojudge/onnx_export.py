@@ -141,9 +141,12 @@ def _write(network: Network, inputs: dict[str, Tensor], shapes: dict[str, Any], 
 
 
 def _quantise(file: Path) -> None:
-    """The weights of its matrix products as 8-bit integers; what flows through is quantised as it comes."""
+    """The weights of its matrix products as 8-bit integers; what flows through is quantised as it comes.
+
+    Without signs and with one scale: signed products overflow on processors without VNNI (2.6 % off where this is 1.0 %).
+    """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with atomic(file) as temporary:
-        quantize_dynamic(file, temporary, op_types_to_quantize=["MatMul", "Gemm"], per_channel=True, weight_type=QuantType.QInt8)
+        quantize_dynamic(file, temporary, op_types_to_quantize=["MatMul", "Gemm"], weight_type=QuantType.QUInt8)
     file.with_name(f"{file.name}.data").unlink()

@@ -201,7 +201,7 @@ async def _uploaded(path: str | Path | None) -> str | None:
         gradio.Error: the path is that of no upload.
     """
     if path is None or Path(path).resolve().is_relative_to(Path(os.environ["GRADIO_TEMP_DIR"]).resolve()):
-        return path and str(path)
+        return str(path) if path else None
     raise _gradio().Error("This recording was not uploaded here; choose it again.", print_exception=False)
 
 
