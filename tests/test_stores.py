@@ -192,7 +192,7 @@ def test_a_run_killed_at_its_writes_ends_as_if_it_had_not_been(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     steps = [json.loads(line) for line in done.stdout.splitlines()]
     assert [step["code"] for step in steps[:-2]] == [-signal.SIGKILL] * (len(steps) - 2), done.stderr
-    assert [step["code"] for step in steps[-2:]] == [0, 0] and len(steps) > 5, steps
+    assert [step["code"] for step in steps[-2:]] == [0, 0] and len(steps) > 3, steps
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     for name in ("metrics.json", "emotions/predictions/audio.jsonl", "manifest.jsonl"):
         assert (killed / name).read_bytes() == (whole / name).read_bytes()

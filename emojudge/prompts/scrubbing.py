@@ -7,8 +7,8 @@ of them miss some. tests/test_scrubbing.py measures what is found.
 """
 
 import re
-from functools import partial
 from collections.abc import Mapping
+from functools import partial
 
 _DIGIT = r"(?:zero|oh|one|two|three|four|five|six|seven|eight|nine|double|triple)"
 _STREET = r"(?:street|st|road|rd|avenue|ave|lane|ln|drive|dr|boulevard|blvd|court|square|way|place|terrace|close)"
