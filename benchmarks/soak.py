@@ -46,21 +46,25 @@ def watched(what, count, steps):
     return row
 
 
-def predicted(folder, count):
-    """Clips, each a recording of its own length, through a run's `predict`."""
+def spoken(folder):
+    """Twenty recordings, each of its own length."""
     import numpy as np
     import soundfile
 
-    from emojudge import EmoJudge, recordings, tiny
-
-    os.environ["EMOJUDGE_CACHE"] = str(folder / "cache")
-    with tiny.experiment(None, ['modalities=["audio"]', "judge.judge=none", "data.limit=1"], folder / "run") as work:
-        work.everything()
     rng = np.random.default_rng(0)
     for number in range(20):
         time_ = np.arange(8000 + 400 * number) / 16000
         sound = 0.3 * (1 + np.sin(2 * np.pi * 4 * time_)) / 2 * rng.normal(0, 0.3, len(time_))
         soundfile.write(folder / f"{number}.wav", sound, 16000)
+
+
+def predicted(folder, count):
+    """Recordings through a run's `predict`."""
+    from emojudge import EmoJudge, recordings, tiny
+
+    os.environ["EMOJUDGE_CACHE"] = str(folder / "cache")
+    with tiny.experiment(None, ['modalities=["audio"]', "judge.judge=none", "data.limit=1"], folder / "run") as work:
+        work.everything()
     judge = EmoJudge.load(folder / "run", ["recordings.activity=energy"])
     for number in range(count):
         out = {"jsonl": folder / "out" / f"{number}.jsonl"}
@@ -112,11 +116,13 @@ def main():
     told = options.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        rows = [
-            watched("clips through `predict`", told.clips, predicted(folder, told.clips)),
-            watched("answers through the ledger", told.answers, answered(folder, told.answers)),
-            watched("recordings through the decoder's child", told.isolated, isolated(folder, told.isolated)),
-        ]
+        spoken(folder)
+        work = {
+            "clips through `predict`": (told.clips, predicted),
+            "answers through the ledger": (told.answers, answered),
+            "recordings through the decoder's child": (told.isolated, isolated),
+        }
+        rows = [watched(what, count, steps(folder, count)) for what, (count, steps) in work.items() if count]
     if told.record:
         kept = {"date": str(datetime.date.today()), "rows": rows}
         (ROOT / "docs" / "soak.json").write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -14,7 +14,7 @@ from pathlib import Path
 from emojudge import tiny
 from tests.crashes import forked
 
-CHANGES = ["judge.judge=none", 'tasks=["emotions"]', 'modalities=["audio"]', "audio.train=top:1", "data.limit=1"]
+CHANGES = ["judge.judge=none", 'tasks=["emotions"]', 'modalities=["audio"]', "audio.train=none", "data.limit=1"]
 
 
 class Killer:
@@ -38,7 +38,8 @@ class Killer:
 
 def run(folder):
     with tiny.experiment(None, CHANGES, folder) as work:
-        work.everything()
+        for stage in (work.prepare, lambda: work.train("audio"), lambda: work.predict("audio"), work.evaluate):
+            stage()
 
 
 def main(root, stride=5):
