@@ -63,6 +63,7 @@ def variants(config: Config) -> dict[str, Config]:
         try:
             found[name] = load_config(changes=[*changes, f'name="{config.name}: {name}"'], base=base)
             preflight.check_names(found[name])
+            preflight.check_solver(found[name])
         except EmoJudgeError as error:
             raise ConfigError(f"[ablations] {name}: {error}") from None
     return found

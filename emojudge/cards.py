@@ -68,7 +68,6 @@ def contents(run: RunFolder, rows: Sequence[Row], results: Mapping[str, Sequence
     """Everything the template shows."""
     about, config = read_json(run.file("run.json")), run.config
     sections = [section for task in config.tasks if (section := _task(run, rows, results[task]))]
-    source, licence = told(config.data.corpus)
     people = list(read_jsonl(run.manifest_file(), Utterance))
     return {
         "front": front_matter(run, rows),
@@ -76,8 +75,7 @@ def contents(run: RunFolder, rows: Sequence[Row], results: Mapping[str, Sequence
         "verdict": verdict(run, rows).strip(),
         "notice": about.get("notice", ""),
         "encoders": {m: {"audio": config.audio, "text": config.text}[m] for m in config.modalities},
-        "source": source,
-        "licence": licence,
+        "corpora": {name: told(name) for name in made_of(config)},
         "data": data_table(people, config),
         "cluster": resampled(config, people),
         "tasks": sections,
@@ -96,11 +94,12 @@ def front_matter(run: RunFolder, rows: Sequence[Row]) -> str:
     from huggingface_hub import ModelCardData
 
     config, results = run.config, list(_results(run.config, rows))
+    spoken = sorted({LANGUAGES[name] for name in made_of(config) if name in LANGUAGES})
     ours, audio = config.data.corpus == "synthetic", "audio" in config.modalities
     card = ModelCardData(
         license="apache-2.0" if ours else "other",
         license_name=None if ours else "see-below",
-        language=LANGUAGES.get(config.data.corpus),
+        language=spoken[0] if len(spoken) == 1 else spoken or None,
         library_name="emojudge",
         tags=["emojudge", "emotion-recognition", *(["speech-emotion-recognition"] if audio else []), *config.tasks],
         metrics=[known for task in config.tasks for _, _, known in SCORES[task]],
@@ -108,6 +107,11 @@ def front_matter(run: RunFolder, rows: Sequence[Row]) -> str:
         eval_results=results or None,
     )
     return card.to_yaml().strip()
+
+
+def made_of(config: Config) -> tuple[str, ...]:
+    """The corpora behind a run."""
+    return config.data.made_of or (config.data.corpus,)
 
 
 def _results(config: Config, rows: Sequence[Row]) -> Iterator[Any]:
@@ -158,6 +162,7 @@ def _task(run: RunFolder, rows: Sequence[Row], results: Sequence[PartResults]) -
             for table in (
                 results_table(config, rows, task, split),
                 differences_table(config, rows, task),
+                *(results_table(config, rows, task, other) for other in config.evaluation.splits if other != split),
                 classes,
                 Table(f"{task.capitalize()}, {split}: {SHORT[joint].lower()} by group", ["Group", "Clips", score], lines),
             )

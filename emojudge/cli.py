@@ -189,7 +189,7 @@ def submit(
 @verb
 def say(
     clip: Annotated[Path, typer.Argument(help="A recording.", show_default=False)],
-    run: Annotated[Path, typer.Option("--run", help="The run whose models speak.")] = Path("runs/demo"),
+    run: Annotated[Path, typer.Option("--run", help="The run, or bundle, whose models speak.")] = Path("base"),
     text: Annotated[str | None, typer.Option("--text", help="What is said; without it, it is transcribed.")] = None,
     set: Set = None,
     json: Json = False,
@@ -211,10 +211,12 @@ def say(
 
 @verb
 def list_(
-    folder: Annotated[str | None, typer.Argument(help="corpora, transcribers, encoders, judges, writers, prompts.")] = None,
+    folder: Annotated[
+        str | None, typer.Argument(help="corpora, transcribers, encoders, judges, writers, engines, prompts.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Name every corpus, transcriber, encoder, judge, output format and prompt."""
+    """Name every corpus, transcriber, encoder, judge, output format, engine and prompt."""
     from emojudge.catalogue import catalogue
 
     show_mappings(catalogue(folder), json)
@@ -246,7 +248,15 @@ def doctor(
     show_mappings({"EmoJudge": installed()}, json)
 
 
-from emojudge import battery_verbs, comparison_verbs, handover_verbs, recording_verbs  # noqa: E402, F401 (register theirs)
+from emojudge import (  # noqa: E402 (they register their verbs)
+    battery_verbs,  # noqa: F401
+    bundle_verbs,  # noqa: F401
+    comparison_verbs,  # noqa: F401
+    export_verbs,  # noqa: F401
+    handover_verbs,  # noqa: F401
+    recording_verbs,  # noqa: F401
+    service_verbs,  # noqa: F401
+)
 
 
 def main() -> None:

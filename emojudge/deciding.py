@@ -3,6 +3,7 @@
 A clip of dev is decided by what was fitted without its speaker, so that dev may be scored too. What was fitted names its clips.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 
@@ -100,8 +101,8 @@ def _assumed(result: PartResults, system: str, train: list[float]) -> list[float
         moved = read_json(path).get("log_prior_shift") or [0.0] * len(train)
         return [count * float(np.exp(shift)) for count, shift in zip(_counts(result, "dev"), moved, strict=True)]
     settings = result.config.text if system == "text" else result.config.audio
-    even = settings.class_weights == "inverse" or settings.sampling == "balanced" or settings.balanced_epochs
-    return [1.0] * len(train) if even else train
+    even = settings.class_weights == "inverse" or settings.sampling != "shuffled" or settings.balanced_epochs
+    return [1.0] * len(train) if even else [math.sqrt(n) for n in train] if settings.class_weights == "sqrt" else train
 
 
 def _counts(result: PartResults, split: str) -> list[float]:

@@ -1,8 +1,8 @@
 """`emojudge ensemble`: one system of several runs' predictions, as a run folder that evaluates and reports like any other.
 
 A member is what a run predicts before its judge, once for each seed. Their weights are a late fusion fitted on dev, whose
-stored dev predictions are out of fold; without dev it is their plain mean. The members must be of one mind about the
-data: the same labels, folds, splits and truth, so that none was trained on what another is scored on.
+stored dev predictions are out of fold; without dev it is the plain mean of the runs, each the mean of its seeds. The members
+must be of one mind about the data: the same labels, folds, splits and truth; none was trained on what another is scored on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from emojudge.config import load_config
 from emojudge.contrast import Entry, Line, names_of, seconds_of
 from emojudge.errors import ConfigError, DataError, LeakageError, ModelError
 from emojudge.experiment import Experiment
-from emojudge.fusing import average_part, fuse_part
+from emojudge.fusing import average, average_part, fuse_part
 from emojudge.preflight import made
 from emojudge.runs import Part, RunFolder
 from emojudge.settings import Config, JudgeSettings
@@ -123,7 +123,10 @@ def _mix(work: Experiment, part: Part, task: str, members: Members) -> None:
     if any(u.split == "dev" for u in part.manifest()):
         fuse_part(part, task, outputs, work.names(task), work.config.fusion, "ensemble")
     else:
-        average_part(part, task, outputs, "ensemble")
+        rows, runs = part.manifest(), dict.fromkeys(name.split("/")[0] for name in outputs)
+        seeds = {run: {name: rows for name, rows in outputs.items() if name.split("/")[0] == run} for run in runs}
+        means = {run: {p.id: p for p in average(own, rows, run)} for run, own in seeds.items()}
+        average_part(part, task, means, "ensemble")
 
 
 def _compare(work: Experiment, entries: Sequence[Entry]) -> tuple[list[Table], list[Line]]:

@@ -60,6 +60,7 @@ class Experiment:
         if not any(name.startswith("judge ") for name in self.stages.done):
             preflight.check_judge(self.config)
         preflight.check_names(self.config)
+        preflight.check_solver(self.config)
         self.prepare()
         if preparation.transcribed(self.config):
             self.transcribe()
@@ -142,7 +143,7 @@ class Experiment:
 
     def _trainings(self) -> list[tuple[Part, str, str]]:
         """Every part, task and system; all processes of a distributed run number them alike."""
-        return [(part, task, system) for part, task, _ in self._work() for system in self.systems]
+        return [(part, task, system) for part, task, _ in self._work() for system in self.config.systems_of(task)]
 
     def _lead(self, job: int) -> None:
         self._train(distributed.call(job))
@@ -163,6 +164,8 @@ class Experiment:
         """Predict every utterance outside the training split with one trained model."""
         preflight.check_system(system, self.systems)
         for part, task, name in self._work():
+            if system not in self.config.systems_of(task):
+                continue
             done = [part.predictions(task, system)]
             self.stages.do(
                 f"predict {system} {name}",
@@ -179,6 +182,8 @@ class Experiment:
     def fuse(self, again: bool = False) -> None:
         """Fit late fusion on dev and fuse (paper 4.5)."""
         for part, task, name in self._work():
+            if len(self.config.systems_of(task)) < 2:
+                continue
             before = [f"predict {system} {name}" for system in self.systems]
             done = [part.fusion(task), part.predictions(task, "fusion")]
             self.stages.do(

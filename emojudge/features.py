@@ -26,12 +26,12 @@ class Features:
     `skipped` collects what could not be read: utterance id → the sentence that says why.
 
     Raises:
-        ConfigError: `audio.augment` names a change that there is not.
+        ConfigError: `audio.condition` or `audio.augment` names a change that there is not.
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        for change in config.audio.augment:
+        for change in (config.audio.condition, *config.audio.augment):
             perturbations.apply(change, np.zeros(160, np.float32))  # before hours of work, not after
         self.skipped: dict[str, str] = {}
         self._encoders: dict[str, Encoder] = {}
@@ -98,9 +98,9 @@ class Features:
         """What makes the copies of an utterance; the first is the utterance itself."""
         if modality == "text":
             return ("",)
-        if self._change and not self.config.audio.average_copies:
-            return (self._change,)
-        return tuple("+".join(filter(None, (self._change, own))) for own in ("", *self.config.audio.augment))
+        settings = self.config.audio
+        copies = ("", *settings.augment) if settings.average_copies or not self._change else ("",)
+        return tuple("+".join(filter(None, (self._change, own, settings.condition))) for own in copies)
 
     def _cached(self, modality: str, encoder: Encoder, rows: Sequence[Utterance], normaliser: Normaliser) -> CachedFrames:
         """One key for each utterance, and one for each of its copies."""

@@ -2,22 +2,24 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
 
 from emojudge import fusion, perturbations
+from emojudge.activity import Stretch
 from emojudge.audio import SAMPLE_RATE, Normaliser
 from emojudge.cache import BATCH_ITEMS, BATCH_SECONDS, Line
 from emojudge.features import Features
 from emojudge.inference import LiveFrames, Source, predict
-from emojudge.models import EmotionModel, Encoder, Frames, load, read_card
+from emojudge.models import Encoder, Frames, load, read_card
 from emojudge.runs import Part
 from emojudge.settings import Config
-from emojudge.storage import read_jsonl
+from emojudge.storage import read_json, read_jsonl
 from emojudge.types import Prediction, Transcript, Utterance
 
 Found = dict[str, dict[str, Prediction]]
@@ -84,6 +86,19 @@ def worded(batch: Sequence[Sound], heard: Mapping[str, Transcript]) -> list[Soun
     return [replace(s, text=heard[s.id].text) if s.id in heard else s for s in batch]
 
 
+def cut(found: Iterable[Stretch], name: str) -> Iterator[Sound]:
+    """Stretches of the recording `name`, each called after its beginning."""
+    return (Sound(f"{name} {one.start:.3f}", one.samples, start=one.start) for one in found)
+
+
+def words(heard: Transcript | None, start: float) -> list[dict[str, Any]]:
+    """What was heard in a piece that begins at `start`, word by word, with their times in the recording."""
+    return [
+        {**asdict(word), "start": round(start + word.start, 3), "end": round(start + word.end, 3)}
+        for word in (heard.words if heard else ())
+    ]
+
+
 def batches(sounds: Iterable[Sound]) -> Iterator[list[Sound]]:
     """Neighbours, as many as one batch of the encoder holds."""
     batch: list[Sound] = []
@@ -104,14 +119,15 @@ class Models:
     def __init__(self, part: Part, config: Config) -> None:
         self.part, self.config = part, config
         self.features = Features(config)
-        self.models: dict[tuple[str, str], tuple[EmotionModel, dict[str, Encoder]]] = {}
+        self.models: dict[tuple[str, str], tuple[Any, dict[str, Any]]] = {}
+        self.exported: dict[Path, Any] = {}
         self.fusions: dict[str, fusion.Fusion] = {}
-        self.systems = ("early",) if config.fusion_method == "early" else config.modalities
+        self.systems = config.systems
 
-    @property
-    def last(self) -> str:
+    def last(self, task: str) -> str:
         """The system whose word counts."""
-        return "fusion" if len(self.systems) > 1 else self.systems[0]
+        systems = self.config.systems_of(task)
+        return "fusion" if len(systems) > 1 else systems[0]
 
     def predict(
         self,
@@ -120,7 +136,7 @@ class Models:
         timed: Callable[[str], AbstractContextManager[None]] = lambda system: nullcontext(),
     ) -> dict[str, Found]:
         """By task. A frozen encoder runs once, however many models stand on it; a sound without words has no text prediction
-        where there is an audio model.
+        where there is an audio model for anything.
 
         Raises:
             ModelError: a model is not there, or does not fit its encoder.
@@ -128,15 +144,15 @@ class Models:
         shared: dict[object, Source] = {}
         found: dict[str, Found] = {}
         for task in tasks or self.config.tasks:
-            found[task] = {}
-            for system in self.systems:
-                heard = [s.id for s in sounds if system != "text" or len(self.systems) == 1 or (s.text or "").strip()]
+            found[task], systems = {}, self.config.systems_of(task)
+            for system in systems:
+                heard = [s.id for s in sounds if system != "text" or self.systems == ("text",) or (s.text or "").strip()]
                 with timed(system):
                     model, encoders = self.model(task, system)
                     normaliser = Normaliser(**model.card.normaliser)
                     sources = {m: self._source(m, encoder, normaliser, sounds, shared) for m, encoder in encoders.items()}
                     found[task][system] = {p.id: p for p in predict(model, sources, heard, system)} if heard else {}
-            if len(self.systems) > 1:
+            if len(systems) > 1:
                 with timed("fusion"):
                     fused = self.fusion(task).predict(found[task], [s.id for s in sounds])
                     found[task]["fusion"] = {p.id: p for p in fused}
@@ -155,10 +171,15 @@ class Models:
             shared[key] = _Once(LiveFrames(encoder, items))
         return shared[key]
 
-    def model(self, task: str, system: str) -> tuple[EmotionModel, dict[str, Encoder]]:
+    def model(self, task: str, system: str) -> tuple[Any, dict[str, Any]]:
         """One trained model, and its encoders: models share those that are frozen, and own those that learnt."""
         if (task, system) not in self.models:
             folder = self.part.model(task, system)
+            if self.config.runtime == "onnx":
+                from emojudge import onnx_models
+
+                self.models[task, system] = onnx_models.load(folder, self.exported)
+                return self.models[task, system]
             encoders = {modality: self.features.encoder(modality) for modality in read_card(folder).modalities}
             self.models[task, system] = load(folder, encoders), encoders
         return self.models[task, system]
@@ -172,7 +193,9 @@ class Models:
     @cached_property
     def errors(self) -> dict[str, float]:
         """Mean absolute error of each attribute over the run's dev clips; nothing where their predictions are not there."""
-        said = self.part.read_predictions("attributes", self.last)
+        if (told := self.part.folder / "errors.json").exists():  # a bundle brings them, and no predictions
+            return read_json(told)
+        said = self.part.read_predictions("attributes", self.last("attributes"))
         if not said or not self.part.manifest_file.exists():
             return {}
         off: dict[str, list[float]] = {}

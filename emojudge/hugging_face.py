@@ -1,6 +1,6 @@
 """A run behind the call that Hugging Face's audio classification has, for programs that were written for it.
 
-`pipeline("audio-classification", model="runs/demo")("clip.wav")` →
+`pipeline("audio-classification", model="base")("clip.wav")` →
 [{"score": 0.7, "label": "Happy"}, …], the most probable first.
 """
 
@@ -38,8 +38,8 @@ class AudioClassification:
         return told if several else told[0]
 
 
-def pipeline(task: str = "audio-classification", model: str | Path | EmoJudge = "runs/demo") -> AudioClassification:
-    """The run `model` as such a callable.
+def pipeline(task: str = "audio-classification", model: str | Path | EmoJudge = "base") -> AudioClassification:
+    """The run or bundle `model` as such a callable.
 
     Raises:
         ConfigError: another task.

@@ -19,7 +19,7 @@ from emojudge.registry import resolve
 from emojudge.settings import JudgeSettings
 from emojudge.types import Cues, Prediction, Utterance, Verdict
 
-SHARD = 256
+SHARD = 1024
 """Requests written down at a time; so many prompts are in memory, however many there are."""
 
 

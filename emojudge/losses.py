@@ -7,14 +7,14 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def class_weights(counts: Sequence[float]) -> Tensor:
-    """α_c = N / (K n_c), scaled to mean 1 over the classes that occur (PAPER decision 6); absent ones get 0.
+def class_weights(counts: Sequence[float], power: float = 1.0) -> Tensor:
+    """α_c = (N / (K n_c))^power, scaled to mean 1 over the classes that occur (PAPER decision 6); absent ones get 0.
 
     >>> class_weights([10, 30]).tolist()
     [1.5, 0.5]
     """
     n = torch.tensor(counts, dtype=torch.float32)
-    weights = torch.where(n > 0, n.sum() / (len(counts) * n.clamp_min(1e-6)), 0.0)
+    weights = torch.where(n > 0, (n.sum() / (len(counts) * n.clamp_min(1e-6))) ** power, 0.0)
     return weights * (n > 0).sum() / weights.sum()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from emojudge import distributed
+from emojudge import distributed, probe
 from emojudge.audio import Normaliser
 from emojudge.errors import DataError
 from emojudge.features import Features
@@ -15,6 +15,7 @@ from emojudge.models import EmotionModel, Encoder, ModelCard, load, read_card, t
 from emojudge.objective import names_of, target
 from emojudge.progress import say
 from emojudge.runs import Part
+from emojudge.settings import AudioSettings
 from emojudge.storage import digest, write_jsonl
 from emojudge.training import Examples, train
 from emojudge.types import Prediction, Utterance
@@ -71,6 +72,10 @@ def train_part(part: Part, task: str, system: str, names: Sequence[str], feature
     )
     torch.manual_seed(part.seed)
     model = EmotionModel(card, trained_encoders(card, encoders))
+    if isinstance(settings, AudioSettings) and settings.solver == "ridge":
+        if distributed.leads():
+            probe.solve(model, sources, examples, part.model(task, system))
+        return
     best = train(model, sources, examples, part.model(task, system), part.seed)
     say(f"  best on dev: {best:.3f}" if examples.dev else f"  last training loss: {-best:.3f}")
 

@@ -73,7 +73,8 @@ class Objective:
             return None
         names, votes = self.card.heads["emotions"], self.settings.targets == "votes"
         rows = [row for u in train if (row := target(u, "emotions", names, votes))]
-        return losses.class_weights(torch.tensor(rows).sum(0).tolist()) if rows else None
+        power = 0.5 if self.settings.class_weights == "sqrt" else 1.0
+        return losses.class_weights(torch.tensor(rows).sum(0).tolist(), power) if rows else None
 
     def targets(self, utterances: Sequence[Utterance]) -> Tensor:
         """Rows as wide as the model's outputs: (B, outputs)."""

@@ -6,6 +6,7 @@ A change is a name with a number, as "speed:0.9"; "+" chains several, as "trim+n
     tempo:0.9     spoken slower or faster, pitch kept
     pitch:2       semitones up or down, formants with it, duration kept
     gain:-6       dB louder or softer, not clipped
+    level:-23     centred, and at that mean power in dB re full scale
     tilt:-6       dB per octave around 1 kHz, the mean power kept: duller (< 0) or sharper
     noise:20      white noise, so many dB below the clip's mean power
     babble:20     other people talking at once, so many dB below the clip's mean power; needs their voices
@@ -119,6 +120,12 @@ def pitch(samples: np.ndarray, semitones: float) -> np.ndarray:
 def gain(samples: np.ndarray, decibels: float) -> np.ndarray:
     """Scale by `decibels`."""
     return samples * 10 ** (decibels / 20)
+
+
+def level(samples: np.ndarray, decibels: float) -> np.ndarray:
+    """Centre, and scale to a mean power of `decibels` re full scale; silence stays silent."""
+    centred = samples - samples.mean(dtype=np.float64)
+    return centred * (10 ** (decibels / 20) / (_level(centred) or 1.0))
 
 
 def tilt(samples: np.ndarray, decibels: float) -> np.ndarray:
@@ -250,6 +257,7 @@ CHANGES: Mapping[str, tuple[Callable[..., np.ndarray], float, float, float]] = M
         "tempo": (tempo, 0.25, 4.0, np.nan),
         "pitch": (pitch, -24.0, 24.0, np.nan),
         "gain": (gain, -80.0, 40.0, np.nan),
+        "level": (level, -80.0, 0.0, -23.0),
         "tilt": (tilt, -24.0, 24.0, np.nan),
         "noise": (noise, -20.0, 100.0, np.nan),
         "babble": (babble, -20.0, 100.0, np.nan),

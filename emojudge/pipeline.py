@@ -1,20 +1,19 @@
 """A trained run as one object: `EmoJudge.load("runs/demo").predict("clip.wav")`, and so for clips, recordings and streams."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from emojudge import audio, cues, decoding, judging, live, streams, transcripts, turns
-from emojudge.activity import Segmenter, Stretch, stretches
+from emojudge import audio, bundles, cues, decoding, judging, live, streams, transcripts, turns
+from emojudge.activity import Segmenter, stretches
 from emojudge.calibrated import weigh
 from emojudge.config import load_config
 from emojudge.errors import ModelError
 from emojudge.experiment import Experiment
 from emojudge.explanation import Explanation
-from emojudge.hearing import Models, Sound, batches, worded
+from emojudge.hearing import Models, Sound, batches, cut, worded, words
 from emojudge.refine import refine
 from emojudge.runs import RunFolder
 from emojudge.settings import Config
@@ -41,19 +40,21 @@ class EmoJudge:
         path = run.file("quantiles.json")
         self.quantiles = cues.Quantiles.from_json(read_json(path)) if path.exists() else None
         self.notice = read_json(run.file("run.json")).get("notice", "")
+        self.ledger = run.file("say.sqlite")  # or Path(":memory:"), which keeps no answer
 
     @classmethod
     def load(cls, source: str | Path, changes: Sequence[str] = ()) -> "EmoJudge":
-        """Open a run folder, whose models are loaded when first asked; or an experiment (TOML), to be fitted first.
+        """Open a run, whose models are loaded when first asked: its folder, a bundle's (see `emojudge.bundles`), or "base", which
+        comes with the package; or an experiment (TOML), to be fitted first.
 
         Raises:
-            DataError: no run folder.
+            DataError: none of these.
             ModelError: its models hear a clip beside the others of its speaker, and so none alone.
             ConfigError: a change names no setting.
         """
         if Path(source).suffix == ".toml":
             return cls(load_config(Path(source), changes))
-        run = RunFolder.open(source)
+        run = bundles.open_run(source)
         if "audio" in run.config.modalities and run.config.audio.normalise_features == "speaker":
             raise ModelError(f"{source} needs many clips of a speaker; train with normalise_features = 'none' to hear one.")
         return cls(load_config(changes=changes, base=run.config), run)
@@ -72,6 +73,11 @@ class EmoJudge:
         self.config = load_config(changes=["data.corpus=table", f"data.root={manifest}", *changes], base=self.config)
         Experiment(self.config, Path(into)).everything()
         self._open(RunFolder.open(into))
+        return self
+
+    def save(self, folder: str | Path) -> "EmoJudge":
+        """Write what was learnt as a bundle, to pass on or to push to a hub; see `emojudge.bundles.save`."""
+        bundles.save(self._run, folder)
         return self
 
     @property
@@ -120,7 +126,7 @@ class EmoJudge:
             for i, (one, said) in enumerate(zip(several, texts, strict=True))
         )
         for batch in batches(sounds):
-            predictions = self._models.predict(worded(batch, self._hear(batch)), [task])[task][self._models.last]
+            predictions = self._models.predict(worded(batch, self._hear(batch)), [task])[task][self._models.last(task)]
             found += [predictions[sound.id] for sound in batch]
         return found
 
@@ -173,7 +179,7 @@ class EmoJudge:
         if self.config.judge.judge != "none" and "emotions" in told.predictions:
             with told.timed("judge"):
                 shown = told.predictions["emotions"]
-                [(shown["judge"], told.verdict)] = self._ask([sound], {sound.id: told.cues}, [shown[models.last]])
+                [(shown["judge"], told.verdict)] = self._ask([sound], {sound.id: told.cues}, [shown[models.last("emotions")]])
         return told
 
     def _cues(self, id: str, samples: np.ndarray, text: str | None, words: Sequence[Word] = ()) -> Cues:
@@ -195,7 +201,7 @@ class EmoJudge:
             settings=settings,
         )
         # A ledger of its own: here even a verdict that agrees is asked for its reason.
-        verdicts = judging.judge(asked, self._judge, self._run.file("say.sqlite"), settings=settings)
+        verdicts = judging.judge(asked, self._judge, self.ledger, settings=settings)
         path = self.part.calibration()
         weights = read_json(path) if settings.policy == "calibrated" and path.exists() else None
         return [
@@ -225,7 +231,7 @@ class EmoJudge:
         found = None if speakers == "off" else turns.open_turns(settings.turns, path, speakers)
         blocks = decoding.blocks(path, settings) if path else iter([streams.load(recording, sampling_rate)])
         cutter = Segmenter(settings)
-        for batch in batches(_sounds(stretches(blocks, cutter), told.name)):
+        for batch in batches(cut(stretches(blocks, cutter), told.name)):
             told.segments += self.segments(batch, judge)
             if found:
                 found.hear(batch)
@@ -241,7 +247,7 @@ class EmoJudge:
         heard = self._hear(batch)
         batch = worded(batch, heard)
         found = self._models.predict(batch)
-        alone = {task: own[self._models.last] for task, own in found.items()}
+        alone = {task: own[self._models.last(task)] for task, own in found.items()}
         verdicts: dict[str, Verdict] = {}
         if judge and "emotions" in alone:
             voices = {s.id: self._cues(s.id, s.samples, s.text, self._timed(heard.get(s.id))) for s in batch}
@@ -253,8 +259,8 @@ class EmoJudge:
                 s.start,
                 s.start + s.seconds,
                 s.text,
-                _words(heard.get(s.id), s.start),
-                alone={task: own[s.id].scores for task, own in alone.items()},
+                words(heard.get(s.id), s.start),
+                alone={task: own[s.id].scores for task, own in alone.items() if s.id in own},
                 verdict=_told(verdicts[s.id], alone["emotions"][s.id].note) if s.id in verdicts else {},
             )
             for s in batch
@@ -268,8 +274,9 @@ class EmoJudge:
     def voice(self, sound: Sound) -> Segment:
         """A sound by its voice alone; nothing is transcribed."""
         found = self._models.predict([sound])
-        alone = {task: own[self._models.last][sound.id].scores for task, own in found.items()}
-        return Segment(sound.start, sound.start + sound.seconds, alone=alone)
+        alone = {task: own[self._models.last(task)] for task, own in found.items()}
+        heard = {task: own[sound.id].scores for task, own in alone.items() if sound.id in own}
+        return Segment(sound.start, sound.start + sound.seconds, alone=heard)
 
     def stream(self, chunks: Iterable[np.ndarray], sampling_rate: int = audio.SAMPLE_RATE) -> Iterator[live.Event]:
         """Sound as it comes: events while somebody speaks, and when a segment is over; see `emojudge.live`."""
@@ -278,18 +285,6 @@ class EmoJudge:
 
 def _several(recordings: Any) -> bool:
     return not isinstance(recordings, str | Path | np.ndarray | Mapping)
-
-
-def _sounds(found: Iterable[Stretch], name: str) -> Iterator[Sound]:
-    return (Sound(f"{name} {one.start:.3f}", one.samples, start=one.start) for one in found)
-
-
-def _words(heard: Transcript | None, start: float) -> list[dict[str, Any]]:
-    """Words with their times in the recording."""
-    return [
-        {**asdict(word), "start": round(start + word.start, 3), "end": round(start + word.end, 3)}
-        for word in (heard.words if heard else ())
-    ]
 
 
 def _told(verdict: Verdict, note: str) -> dict[str, Any]:

@@ -84,6 +84,30 @@ def plane(found: Sequence[Place], system: str) -> str:
     return svg("plane", draw, height=4.2, about=about)
 
 
+def track(points: Sequence[tuple[float, float, str]], cloud: Sequence[tuple[float, float]], name: str) -> str:
+    """Segments of one recording, numbered and joined in their order, before the grey cloud of other clips.
+
+    Args:
+        points: valence, arousal and colour (one of `emojudge.figures.VARIABLES`) of each segment.
+        cloud: valence and arousal of other clips, as the same system tells them: where it puts anything at all.
+        name: of the figure, unlike that of any other on the page.
+    """
+
+    def draw(axes: Sequence["Axes"]) -> None:
+        axis = axes[0]
+        if cloud:
+            axis.plot(*zip(*cloud, strict=True), "o", ms=3, mew=0, alpha=0.35, color=STAND_IN["rest"])
+        axis.plot([x for x, _, _ in points], [y for _, y, _ in points], color=STAND_IN["muted"], lw=1)
+        for number, (x, y, colour) in enumerate(points, 1):
+            axis.plot(x, y, "o", ms=13, mec=STAND_IN["surface"], mew=1.2, color=STAND_IN[colour])
+            axis.text(x, y, str(number), ha="center", va="center_baseline", fontsize=7.5, color=STAND_IN["surface"])
+        axis.margins(0.08)
+        axis.set(xlabel="valence", ylabel="arousal")
+
+    about = f"Valence and arousal of {len(points)} segments in their order, before {len(cloud)} clips not trained on."
+    return svg(name, draw, height=3.4, about=about)
+
+
 def _nudge(place: Place, found: Sequence[Place]) -> float:
     """Points by which a name makes way for that of a close neighbour: up for the higher one, down for the lower."""
     wide, high = np.ptp([other.true for other in found], axis=0)

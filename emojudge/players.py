@@ -4,6 +4,8 @@ import base64
 import io
 from collections.abc import Iterable
 
+import numpy as np
+
 from emojudge import audio
 from emojudge.errors import AudioError
 from emojudge.types import Utterance
@@ -20,18 +22,22 @@ def players(clips: Iterable[Utterance], most: int) -> dict[str, str]:
             break
         if clip.audio and clip.id not in made:
             try:
-                made[clip.id] = _flac(clip)
+                made[clip.id] = _clip(clip)
             except AudioError:
                 continue
     return made
 
 
-def _flac(clip: Utterance) -> str:
-    import soundfile
-
+def _clip(clip: Utterance) -> str:
     start = clip.start or 0.0
     length = (clip.end or audio.seconds(str(clip.audio))) - start
-    samples = audio.read(str(clip.audio), start, start + min(length, SECONDS))
+    return flac(audio.read(str(clip.audio), start, start + min(length, SECONDS)))
+
+
+def flac(samples: np.ndarray) -> str:
+    """Samples at 16 kHz, float32 (samples,), as the data URI of a FLAC file of 16 bits."""
+    import soundfile
+
     out = io.BytesIO()
     soundfile.write(out, samples, audio.SAMPLE_RATE, format="FLAC", subtype="PCM_16")
     return "data:audio/flac;base64," + base64.b64encode(out.getvalue()).decode()

@@ -25,6 +25,21 @@ def check_names(config: Config) -> None:
         tables.published(config, task, "test")
 
 
+def check_solver(config: Config) -> None:
+    """Whether a closed form can give all that is to be learnt.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    audio = config.audio
+    linear = audio.moments_suffice and not audio.blocks and not audio.auxiliary and config.fusion_method != "early"
+    if audio.solver == "ridge" and "audio" in config.modalities and not linear:
+        raise ConfigError(
+            'audio.solver = "ridge" solves one linear layer; set audio.train = "none", audio.pooling = "mean_std" or "mean", '
+            'audio.layer_mix = "concat", audio.blocks = 0 and no audio.auxiliary, fuse late, or take the solver "adamw".'
+        )
+
+
 def check_judge(config: Config) -> None:
     """The judge, its consent, and whether it has anybody to ask.
 

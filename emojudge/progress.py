@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from emojudge import distributed
@@ -24,7 +25,21 @@ def track(items: Iterable[T], label: str, total: int | None = None) -> Iterator[
     yield from bar(items, description=label, total=total, console=Console(stderr=True), transient=True)
 
 
+_hushed = False
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Nothing is said meanwhile."""
+    global _hushed  # noqa: PLW0603 (as standard error, there is one)
+    before, _hushed = _hushed, True
+    try:
+        yield
+    finally:
+        _hushed = before
+
+
 def say(message: str) -> None:
     """One line for the person watching, on standard error."""
-    if distributed.leads():
+    if distributed.leads() and not _hushed:
         print(message, file=sys.stderr, flush=True)

@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,26 +35,34 @@ def jobs(paths: Iterable[str | Path], output: Path | None, formats: Sequence[str
         UnknownName: there is no such format.
         DataError: no recordings, or two would become one file.
     """
-    suffixes = {name: registry.resolve("writers", name)[0].SUFFIX for name in formats}
-    found = streams.find(paths)
+    given = list(paths)
     if output is None:
-        return [Job(path, {}) for path in found]
-    names = _names(found, [Path(path) for path in paths])
-    return [
-        Job(p, {f: output / f"{name}{suffix}" for f, suffix in suffixes.items()}) for p, name in zip(found, names, strict=True)
-    ]
+        return [Job(path, {}) for path in streams.find(given)]
+    return [job(path, name, output, formats) for path, name in named(given).items()]
+
+
+def job(path: Path, name: str, output: Path, formats: Sequence[str]) -> Job:
+    """A recording whose files are to be called `name`."""
+    return Job(path, {form: output / f"{name}{registry.resolve('writers', form)[0].SUFFIX}" for form in formats})
+
+
+def named(paths: Iterable[str | Path]) -> dict[Path, str]:
+    """Every recording in `paths`, and what its files are called; errors as for `jobs`."""
+    given = list(paths)
+    found = streams.find(given)
+    return dict(zip(found, _names(found, [Path(path) for path in given]), strict=True))
 
 
 def _names(found: Sequence[Path], given: Sequence[Path]) -> list[str]:
     """A recording's name without its suffix, below the folder that was given; with it where two would be the same."""
-    below = [
-        next((path.relative_to(one) for one in given if one.is_dir() and path.is_relative_to(one)), Path(path.name))
-        for path in found
-    ]
+    folders = [one for one in given if one.is_dir()]
+    below = [next((path.relative_to(one) for one in folders if path.is_relative_to(one)), Path(path.name)) for path in found]
     short = [path.with_suffix("").as_posix() for path in below]
-    names = [one if short.count(one) == 1 else path.as_posix() for one, path in zip(short, below, strict=True)]
+    often = Counter(short)
+    names = [one if often[one] == 1 else path.as_posix() for one, path in zip(short, below, strict=True)]
+    often = Counter(names)
     for name, path in zip(names, found, strict=True):
-        if names.count(name) > 1:
+        if often[name] > 1:
             raise DataError(f"{path} and another recording would both become {name}; give the folder above both instead.")
     return names
 
@@ -89,13 +98,15 @@ def predict(
         yield job, told
 
 
-def note(output: Path, skipped: dict[str, str]) -> None:
-    """skipped.jsonl says what could not be used this time; where all is well there is none."""
+def note(output: Path, skipped: Iterable[tuple[str, str]]) -> int:
+    """skipped.jsonl says what could not be used this time; where all is well there is none. Returns how many."""
     path = output / "skipped.jsonl"
-    path.unlink(missing_ok=True)
-    if skipped:
-        write_jsonl(path, [{"file": file, "reason": reason} for file, reason in skipped.items()])
-        say(f"warning: recordings that could not be used: {len(skipped)}; {path} says why")
+    count = write_jsonl(path, ({"file": file, "reason": reason} for file, reason in skipped))
+    if count:
+        say(f"warning: recordings that could not be used: {count}; {path} says why")
+    else:
+        path.unlink()
+    return count
 
 
 @contextmanager

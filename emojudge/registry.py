@@ -2,7 +2,7 @@
 
 The folder is the registry: `emojudge/corpora/ravdess.py` is the corpus `ravdess`. Other packages add
 theirs through the entry-point groups `emojudge.corpora`, `emojudge.encoders`, `emojudge.transcribers`,
-`emojudge.judges` and `emojudge.writers`.
+`emojudge.judges`, `emojudge.writers` and `emojudge.engines`.
 """
 
 import difflib
@@ -20,6 +20,7 @@ FOLDERS = {
     "encoders": "encoder",
     "judges": "judge",
     "writers": "format",
+    "engines": "engine",
 }
 """Each folder, and what one of its files is called."""
 

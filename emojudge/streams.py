@@ -1,11 +1,13 @@
 """Recordings of any length, from a file, a video or standard input, as blocks of samples: float32 mono at 16 kHz."""
 
+import json
+import os
 import shutil
 import stat
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -109,21 +111,55 @@ def load(recording: Recording, rate: int = SAMPLE_RATE) -> np.ndarray:
 
 
 def find(paths: Iterable[str | Path]) -> list[Path]:
-    """Files as they are, and every recording in folders, sorted; a path is there once.
+    """What `each` gives, all of it; a path is there once."""
+    return list(dict.fromkeys(each(paths)))
+
+
+def each(paths: Iterable[str | Path]) -> Iterator[Path]:
+    """Files as they are, every recording in folders, sorted, and what `@LIST` names; one after the other, never all in memory.
+
+    A line of LIST is a path, or a JSON object with `audio`, as in a run's manifest; `@-` reads lines from standard input.
 
     Raises:
-        DataError: there is no such path, or a folder without recordings.
+        DataError: there is no such list, a line of it has no path, or a folder holds no recordings.
     """
-    found: dict[Path, None] = {}
-    for path in map(Path, paths):
-        if not path.is_dir():
-            found[path] = None
-            continue
-        inside = sorted(one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES and one.is_file())
-        if not inside:
-            raise DataError(f"{path} holds no recordings; give a file, or a folder with files such as .wav, .mp3 or .mp4.")
-        found.update(dict.fromkeys(inside))
-    return list(found)
+    for path in paths:
+        if str(path).startswith("@") and not Path(path).exists():
+            yield from _listed(str(path)[1:])
+        elif not Path(path).is_dir():
+            yield Path(path)
+        else:
+            inside = _inside(Path(path))
+            first = next(inside, None)
+            if first is None:
+                raise DataError(f"{path} holds no recordings; give a file, or a folder with files such as .wav, .mp3 or .mp4.")
+            yield first
+            yield from inside
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    """Recordings below `folder`, in the order of their paths; one folder's names are in memory at a time."""
+    with os.scandir(folder) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _inside(Path(entry.path))
+        elif Path(entry.name).suffix.lower() in SUFFIXES and entry.is_file():
+            yield Path(entry.path)
+
+
+def _listed(name: str) -> Iterator[Path]:
+    try:
+        lines = nullcontext(sys.stdin) if name == "-" else Path(name).open(encoding="utf-8")  # noqa: SIM115
+    except OSError as error:
+        raise DataError(f"The list {name} cannot be opened ({error.strerror}); check the path.") from None
+    with lines as stream:
+        for number, line in enumerate(stream, 1):
+            if line.strip():
+                try:
+                    yield Path(json.loads(line)["audio"] if line.startswith("{") else line.rstrip("\r\n"))
+                except (ValueError, KeyError, TypeError):
+                    raise DataError(f"{name}, line {number} names no recording; give a path, or JSON with audio.") from None
 
 
 @contextmanager

@@ -137,12 +137,10 @@ def smooth(times: Sequence[float], weights: Sequence[float], values: np.ndarray,
 
 def settle(segments: Sequence[Segment], seconds: float) -> None:
     """Fill in `scores` from `alone`, smoothed over each speaker's segments by their length."""
-    speakers = {one.speaker for one in segments}
-    for speaker in speakers:
-        own = [one for one in segments if one.speaker == speaker]
+    for speaker, task in {(one.speaker, task) for one in segments for task in one.alone}:
+        own = [one for one in segments if one.speaker == speaker and task in one.alone]
         times = [(one.start + one.end) / 2 for one in own]
-        for task in own[0].alone:
-            names = list(own[0].alone[task])
-            values = np.array([[one.alone[task][name] for name in names] for one in own])
-            for one, row in zip(own, smooth(times, [o.end - o.start for o in own], values, seconds).tolist(), strict=True):
-                one.scores[task] = dict(zip(names, row, strict=True))
+        names = list(own[0].alone[task])
+        values = np.array([[one.alone[task][name] for name in names] for one in own])
+        for one, row in zip(own, smooth(times, [o.end - o.start for o in own], values, seconds).tolist(), strict=True):
+            one.scores[task] = dict(zip(names, row, strict=True))

@@ -100,10 +100,12 @@ class Training:
         return f"Training {'+'.join(self.model.card.modalities)} for {self.model.card.task}"
 
     def _balanced(self, epoch: int) -> bool:
-        return self.settings.sampling == "balanced" or epoch > self.settings.epochs
+        return self.settings.sampling != "shuffled" or epoch > self.settings.epochs
 
     def _batches(self, epoch: int) -> list[list[Utterance]]:
-        return epoch_batches(self.examples.train, self.settings.effective_batch, self.seed, epoch, self._balanced(epoch))
+        settings, balanced = self.settings, self._balanced(epoch)
+        by_session = settings.sampling == "balanced_sessions"
+        return epoch_batches(self.examples.train, settings.effective_batch, self.seed, epoch, balanced, by_session)
 
     def _enter(self, epoch: int) -> None:
         """The second stage begins from the best of the first, and leaves the encoder alone."""

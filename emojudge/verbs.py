@@ -1,7 +1,9 @@
 """What the verbs of the command line share: the application, their arguments, and how errors leave."""
 
+import inspect
 import sys
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -46,10 +48,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard outpu
 
 
 def verb(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Register a verb; an error a user can cause is one sentence on standard error and its exit code."""
+    """Register a verb; an error a user can cause is one sentence on standard error and its exit code.
+
+    A parameter whose type is a dataclass stands for its fields, each an option.
+    """
+    signature = inspect.signature(function)
+    groups: dict[str, Any] = {name: one.annotation for name, one in signature.parameters.items() if is_dataclass(one.annotation)}
 
     @wraps(function)
     def guarded(*arguments: Any, **options: Any) -> None:
+        for name, kind in groups.items():
+            options[name] = kind(**{one.name: options.pop(one.name) for one in fields(kind)})
         try:
             code = function(*arguments, **options)
         except EmoJudgeError as error:
@@ -66,6 +75,10 @@ def verb(function: Callable[..., Any]) -> Callable[..., Any]:
             raise typer.Exit(130) from None
         raise typer.Exit(code or 0)
 
+    own = [one for name, one in signature.parameters.items() if name not in groups]
+    own += [one for kind in groups.values() for one in inspect.signature(kind).parameters.values()]
+    guarded.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
+    guarded.__annotations__ = {one.name: one.annotation for one in own}
     return app.command(function.__name__.rstrip("_").replace("_", "-"))(guarded)
 
 

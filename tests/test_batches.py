@@ -1,9 +1,12 @@
 from collections import Counter
+from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from emojudge.batches import epoch_batches
+from emojudge.probe import _even
 from emojudge.types import Utterance
 
 SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=5)
@@ -30,6 +33,16 @@ def test_balanced_draws_show_every_class_equally_often(sizes):
     for number in range(len(sizes)):
         often = [count for id, count in clips.items() if id.startswith(f"{number}-")]
         assert max(often) - min(often) <= 1
+
+
+def test_every_class_of_every_session_counts_alike():
+    clips = [replace(u, session="big" if number % 7 else "small") for number, u in enumerate(rows([60, 21]))]
+    drawn = [u for batch in epoch_batches(clips, 8, seed=1, epoch=1, balanced=True, by_session=True) for u in batch]
+    cells = Counter((u.session, u.emotion) for u in drawn)
+    assert len(cells) == 4 and len(set(cells.values())) == 1
+    weights = _even(clips, by_session=True)
+    for cell in cells:
+        assert sum(w for w, u in zip(weights.tolist(), clips, strict=True) if (u.session, u.emotion) == cell) == pytest.approx(1)
 
 
 def test_order_is_a_function_of_seed_and_epoch():

@@ -245,6 +245,12 @@ def test_the_example_transcriber(tmp_path):
     assert found == ctc.transcribe(clips[::-1])[::-1] and ctc.fingerprint
 
 
+def test_the_example_engine(monkeypatch):
+    engine = example("Add an engine")
+    monkeypatch.setattr(engine, "work", lambda task, shard: {"shard": shard})
+    assert list(engine.run(None, iter([0, 1]), 1, 0.0)) == [{"shard": 0}, {"shard": 1}]
+
+
 def test_the_example_judge(tmp_path, monkeypatch):
     settings = JudgeSettings()
     prompts = [

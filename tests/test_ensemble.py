@@ -91,7 +91,7 @@ def test_it_is_a_run_like_any_other(members, tmp_path, capsys):
         ensemble(members[0], members)
 
 
-def test_without_dev_it_is_the_plain_mean_and_seeds_are_members(tmp_path):
+def test_without_dev_it_is_the_plain_mean_of_runs_each_the_mean_of_its_seeds(tmp_path):
     roots = [member(tmp_path / "one", 1), member(tmp_path / "more", 2, seeds=(3, 4))]
     for root in roots:
         resplit(root, lambda u: replace(u, split="train") if u.split == "dev" else u)
@@ -105,7 +105,7 @@ def test_without_dev_it_is_the_plain_mean_and_seeds_are_members(tmp_path):
         assert made.keys() == tested and len(found) == 3
         for id in tested:
             assert [made[id].scores[n] for n in names] == pytest.approx(
-                [np.mean([f[id].scores[n] for f in found]) for n in names]
+                [np.average([f[id].scores[n] for f in found], weights=[2, 1, 1]) for n in names]
             )
     assert {line.name for line in lines} == {"mean", "one", "more"}
 

@@ -16,7 +16,18 @@ from emojudge.perturbations import CHANGES, apply
 from emojudge.settings import AudioSettings, Config
 from emojudge.types import Utterance
 
-EXAMPLES = ("speed:0.9", "tempo:1.2", "pitch:-3", "gain:-6", "tilt:-6", "noise:20", "babble:20", "reverb:0.3", "clip:0.1")
+EXAMPLES = (
+    "speed:0.9",
+    "tempo:1.2",
+    "pitch:-3",
+    "gain:-6",
+    "level:-23",
+    "tilt:-6",
+    "noise:20",
+    "babble:20",
+    "reverb:0.3",
+    "clip:0.1",
+)
 EXAMPLES += ("overload:0.05", "telephone", "mulaw", "gsm", "opus:0.96", "vorbis:0.9", "mp3:0.9", "trim", "trim:20")
 
 
@@ -224,6 +235,25 @@ def test_a_live_encoder_hears_a_random_copy_in_training_and_the_clip_itself_othe
     source = features.live("audio", Level(), [utterance], Normaliser(mode="none"))
     heard = {round(float(source(["a"], Random(seed))[0]), 4) for seed in range(20)}
     assert heard == {0.5, 0.05, 0.005} and float(source(["a"])[0]) == 0.5
+
+
+def test_what_conditions_a_recording_comes_last_and_always(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone(), SAMPLE_RATE, subtype="FLOAT")
+    features = Features(Config(audio=AudioSettings(augment=("gain:-20",), condition="trim+level:-30")))
+    assert features.changes("audio") == ("trim+level:-30", "gain:-20+trim+level:-30") and features.changes("text") == ("",)
+    source = features.live("audio", Level(), [Utterance("a", audio=str(tmp_path / "a.wav"))], Normaliser(mode="none"))
+    heard = [float(source(["a"], copy=copy)[0]) for copy in range(2)]
+    assert heard[0] == pytest.approx(heard[1], rel=1e-3), "how loud it was is gone"
+    assert features.disturbed("noise:20", tmp_path, {}).changes("audio") == ("noise:20+trim+level:-30",)
+    with pytest.raises(ConfigError):
+        Features(Config(audio=AudioSettings(condition="loud")))
+
+
+def test_a_level_is_that_of_the_mean_power():
+    offset = tone() + np.float32(0.1)
+    changed = apply("level:-23", offset)
+    assert decibels(changed) == pytest.approx(-23, abs=0.01) and abs(changed.mean()) < 1e-6
+    assert not apply("level", np.zeros(160, np.float32)).any()
 
 
 @pytest.mark.parametrize(("average", "levels"), [(False, [0.05]), (True, [0.05, 0.005])])

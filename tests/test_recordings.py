@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
+import torch
 from typer.testing import CliRunner
 
-from emojudge import pipeline, recordings
+from emojudge import pipeline, recordings, shards
 from emojudge.cli import app
 from emojudge.errors import DataError
 from tests.made_up_speech import RATE, speech, tiny_run
@@ -53,6 +54,24 @@ def test_a_folder_becomes_files_and_what_is_broken_is_listed(run, folder, tmp_pa
     assert (out / "a.srt").stat().st_mtime_ns == before and (out / "deep" / "b.srt").exists()
     assert not (out / "skipped.jsonl").exists()
     assert call(*words, "--again").exit_code == 0 and (out / "a.srt").stat().st_mtime_ns > before
+
+
+def test_two_processes_write_what_one_writes(run, folder, tmp_path):
+    """Real models in real processes; who dies in them is tests/test_engines.py's matter."""
+    out, alone = tmp_path / "shared", shards.Task(str(run.resolve()), str(tmp_path / "alone"), size=2)
+    words = ["predict", folder, "--run", run, "--shard", "2"]
+    result = call(*words, "--workers", "2", "--output", out)
+    assert result.exit_code == 1 and len(result.stdout.splitlines()) == 2 and "Traceback" not in result.output
+    threads = torch.get_num_threads()
+    for shard in shards.cut(alone, [folder]):
+        shards.work(alone, shard)
+    torch.set_num_threads(threads)
+    for name in ("shard-000000.jsonl", "shard-000001.jsonl"):
+        assert (out / "shards" / name).read_bytes() == (tmp_path / "alone" / "shards" / name).read_bytes()
+    assert "broken.wav" in (out / "skipped.jsonl").read_text() and (out / "shards" / "shard-000001.jsonl").stat().st_size
+    refused(call(*words), "--output")
+    refused(call(*words, "--output", out, "--judge"), "leave out --judge")
+    refused(call(*words, "--output", out, "--engine", "rya"), "did you mean 'ray'?")
 
 
 def test_results_are_printed_where_no_folder_is_given(run, folder):

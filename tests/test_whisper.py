@@ -34,7 +34,7 @@ def test_the_spectrogram_is_that_of_the_padded_window_cut(folder, samples):
     from transformers import WhisperFeatureExtractor
 
     wave = noise(samples)
-    ours = whisper.open(str(folder), AudioSettings()).log_mel(wave)
+    ours = whisper.open(str(folder), AudioSettings()).front.log_mel(wave)
     frames = 2 * -(-samples // 320)
     window = WhisperFeatureExtractor()(wave, sampling_rate=16000, return_tensors="pt").input_features[0]
     assert ours.shape == (80, frames)

@@ -9,6 +9,7 @@ Argument: "offline-minilm" or "offline-mpnet" (from Python packages), a folder, 
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -43,6 +44,25 @@ def clean(text: str) -> str:
     return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
 
 
+class Tokens:
+    """What the network is shown of texts."""
+
+    def __init__(self, tokenizer: Any, max_tokens: int) -> None:
+        self.tokenizer, self.max_tokens = tokenizer, max_tokens
+
+    def __call__(self, batch: Sequence[str], device: Any = "cpu") -> dict[str, torch.Tensor]:
+        """The arguments of `TextEncoder.states`; `attention_mask` is the mask (B, T), as numbers."""
+        options: dict[str, Any] = {"padding": True, "truncation": True, "max_length": self.max_tokens, "return_tensors": "pt"}
+        return dict(self.tokenizer([clean(text) for text in batch], **options).to(device))
+
+
+def front(about: dict[str, Any], folder: str | Path) -> Tokens:
+    """What stands before an exported network, from what `TextEncoder.keep` left."""
+    from transformers import AutoTokenizer
+
+    return Tokens(pretrained.load(AutoTokenizer, str(folder)), about["max_tokens"])
+
+
 class TextEncoder:
     """Batches of strings to hidden states.
 
@@ -65,7 +85,8 @@ class TextEncoder:
         self.blocks = self.module.encoder.layer[: max(1, *self.chosen)]
         self.module.encoder.layer = self.blocks  # those above the highest chosen layer are let go
         self.size, self.layers = int(self.module.config.hidden_size), len(self.chosen)
-        self.max_tokens = min(settings.max_tokens, self._positions())
+        self.steps = self.max_tokens = min(settings.max_tokens, self._positions())
+        self.front = Tokens(tokenizer, self.max_tokens)
 
     def _positions(self) -> int:
         """Tokens that the model has positions for; RoBERTa's and MPNet's begin after the padding's."""
@@ -92,8 +113,15 @@ class TextEncoder:
         Returns:
             tokens (B, L, T, D) float32, and mask (B, T), True where a token belongs to the text.
         """
-        tokens = self.tokenizer(
-            [clean(text) for text in batch], padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt"
-        ).to(self.module.device)
+        tokens = self.front(batch, self.module.device)
+        return self.states(**tokens).float(), tokens["attention_mask"].bool()
+
+    def states(self, **tokens: torch.Tensor) -> torch.Tensor:
+        """The chosen layers (B, L, T, D) of tokens."""
         states = self.module(**tokens, output_hidden_states=True).hidden_states
-        return torch.stack([states[number] for number in self.chosen], 1).float(), tokens["attention_mask"].bool()
+        return torch.stack([states[number] for number in self.chosen], 1)
+
+    def keep(self, folder: str | Path) -> dict[str, Any]:
+        """What `front` needs; the tokenizer's files go to `folder`."""
+        self.tokenizer.save_pretrained(folder)
+        return {"max_tokens": self.max_tokens}

@@ -11,6 +11,7 @@ Argument: "offline" (Whisper base) or "offline-tiny" (tiny.en), both from Python
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,40 @@ def open(argument: str, settings: AudioSettings) -> "WhisperEncoder":
     return WhisperEncoder(model.encoder, settings)
 
 
+class Spectrograms:
+    """What the network is shown of waveforms."""
+
+    def __init__(self, bands: int, max_samples: int) -> None:
+        self.bands, self.max_samples = bands, max_samples
+        from transformers import WhisperFeatureExtractor
+
+        self.mel = torch.from_numpy(WhisperFeatureExtractor(feature_size=bands).mel_filters.T).float()  # (bands, frequencies)
+        self.window = torch.hann_window(WINDOW)
+
+    def __call__(self, batch: Sequence[np.ndarray], device: Any = "cpu") -> dict[str, torch.Tensor]:
+        """The arguments of `WhisperEncoder.states`: mel (B, bands, 2T), and mask (B, T)."""
+        mels = [self.log_mel(samples, device) for samples in batch]
+        lengths = torch.tensor([mel.shape[-1] // 2 for mel in mels], device=device)
+        mask = torch.arange(int(lengths.max()), device=device) < lengths[:, None]
+        return {"mel": nn.utils.rnn.pad_sequence([mel.T for mel in mels], batch_first=True).transpose(1, 2), "mask": mask}
+
+    def log_mel(self, samples: np.ndarray, device: Any = "cpu") -> torch.Tensor:
+        """Whisper's spectrogram (bands, 2·⌈samples/320⌉), equal to that of its 30-second window cut to this length."""
+        wave = torch.as_tensor(samples[: self.max_samples], dtype=torch.float32, device=device)
+        frames = 2 * max(1, -(-len(wave) // STEP))
+        width = min(frames * HOP + WINDOW // 2, MAX_FRAMES * STEP)  # zeros to the last frame's end, as the window has
+        wave = functional.pad(wave, (0, width - len(wave)))
+        spectrum = torch.stft(wave, WINDOW, HOP, window=self.window.to(device), return_complex=True)[:, :frames]
+        energies = self.mel.to(device) @ spectrum.abs().square()
+        log = energies.clamp(min=1e-10).log10()
+        return (torch.maximum(log, log.max() - 8.0) + 4.0) / 4.0
+
+
+def front(about: dict[str, Any], folder: str | Path) -> Spectrograms:
+    """What stands before an exported network, from what `WhisperEncoder.keep` gave."""
+    return Spectrograms(about["bands"], about["max_samples"])
+
+
 class WhisperEncoder:
     """Batches of waveforms to hidden states.
 
@@ -60,11 +95,8 @@ class WhisperEncoder:
         self.chosen = pretrained.chosen(settings.layers, len(self.module.layers))
         self.size, self.layers = int(self.module.config.d_model), len(self.chosen)
         self.max_samples = min(MAX_FRAMES * STEP, int(settings.max_seconds * 50) * STEP)
-        from transformers import WhisperFeatureExtractor
-
-        mel = WhisperFeatureExtractor(feature_size=self.module.config.num_mel_bins).mel_filters
-        self.mel = torch.from_numpy(mel.T).float()  # (bands, frequencies)
-        self.window = torch.hann_window(WINDOW)
+        self.steps = self.max_samples // STEP
+        self.front = Spectrograms(self.module.config.num_mel_bins, self.max_samples)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -88,23 +120,16 @@ class WhisperEncoder:
         Returns:
             frames (B, L, T, D) float32, 20 ms apart, and mask (B, T), True where a frame belongs to the clip.
         """
-        mels = [self.log_mel(samples) for samples in batch]
-        lengths = torch.tensor([mel.shape[-1] // 2 for mel in mels], device=mels[0].device)
-        mask = torch.arange(int(lengths.max()), device=lengths.device) < lengths[:, None]
-        mel = nn.utils.rnn.pad_sequence([mel.T for mel in mels], batch_first=True).transpose(1, 2)
-        return torch.stack(self._hidden(mel.to(self.module.dtype), mask), 1).float(), mask
+        inputs = self.front(batch, self.module.conv1.weight.device)
+        return self.states(**inputs).float(), inputs["mask"]
 
-    def log_mel(self, samples: np.ndarray) -> torch.Tensor:
-        """Whisper's spectrogram (bands, 2·⌈samples/320⌉), equal to that of its 30-second window cut to this length."""
-        device = self.module.conv1.weight.device
-        wave = torch.as_tensor(samples[: self.max_samples], dtype=torch.float32, device=device)
-        frames = 2 * max(1, -(-len(wave) // STEP))
-        width = min(frames * HOP + WINDOW // 2, MAX_FRAMES * STEP)  # zeros to the last frame's end, as the window has
-        wave = functional.pad(wave, (0, width - len(wave)))
-        spectrum = torch.stft(wave, WINDOW, HOP, window=self.window.to(device), return_complex=True)[:, :frames]
-        energies = self.mel.to(device) @ spectrum.abs().square()
-        log = energies.clamp(min=1e-10).log10()
-        return (torch.maximum(log, log.max() - 8.0) + 4.0) / 4.0
+    def states(self, mel: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """The chosen layers (B, L, T, D) of spectrograms."""
+        return torch.stack(self._hidden(mel.to(self.module.dtype), mask), 1)
+
+    def keep(self, folder: str | Path) -> dict[str, Any]:
+        """What `front` needs."""
+        return {"bands": self.front.bands, "max_samples": self.max_samples}
 
     def _hidden(self, mel: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
         """The chosen layers, each (B, T, D); blocks above the highest are not run.
@@ -115,7 +140,8 @@ class WhisperEncoder:
         state = functional.gelu(model.conv1(mel))
         state = functional.gelu(model.conv2(state)).transpose(1, 2)
         state = state + model.embed_positions.weight[: state.shape[1]]
-        attend = None if bool(mask.all()) else mask[:, None, None, :]
+        alike = not torch.compiler.is_exporting() and bool(mask.all())
+        attend = None if alike else mask[:, None, None, :]
         kept = {0: state} if 0 in self.chosen else {}
         for number, block in enumerate(model.layers[: max(self.chosen)], 1):
             state = block(state, attend)

@@ -7,8 +7,9 @@ read it; it goes nowhere but into the request. Requests are not stored by the se
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from queue import Queue
+from queue import Empty, Queue
 from typing import Any
 
 from emojudge.answers import Reply
@@ -17,6 +18,7 @@ from emojudge.errors import ConfigError
 from emojudge.judges._exchange import Exchange
 from emojudge.judges._pace import Pace
 from emojudge.judges._service import ATTEMPTS, Service, chunks, find, wait
+from emojudge.ledger import Ledger
 from emojudge.prompts import Prompt
 from emojudge.settings import JudgeSettings
 
@@ -49,6 +51,7 @@ class OpenAIJudge:
     service: Service
     concurrency: int
     recorded: bool = False
+    ledger: Ledger | None = None
     pace: Pace = field(default_factory=Pace)
 
     @property
@@ -98,11 +101,17 @@ class OpenAIJudge:
             for _ in range(working):
                 # A daemon, so that a request under way holds nobody up who wants to leave.
                 threading.Thread(target=work, daemon=True).start()
-            for _ in prompts:
-                reply = replies.get()
-                if isinstance(reply, Exception):
-                    raise reply
-                yield reply
+            left = len(prompts)
+            while left:
+                arrived = _all_of(replies)
+                left -= len(arrived)
+                good = [reply for reply in arrived if not isinstance(reply, Exception)]
+                if self.ledger:
+                    self.ledger.record(*good)  # one wait for the disk, for as many as came during the last
+                yield from good
+                for error in arrived:
+                    if isinstance(error, Exception):
+                        raise error
         finally:
             stop.set()
 
@@ -132,3 +141,12 @@ class OpenAIJudge:
                 if seconds is None or attempt == ATTEMPTS or stop.wait(seconds):
                     reason = self.service.scrub(f"{type(error).__name__}: {error}")
                     return self.exchange.failure(prompt, reason, time.monotonic() - begun)
+
+
+def _all_of(queue: "Queue[Reply | Exception]") -> list[Reply | Exception]:
+    """What is there, and at least one: waits for it."""
+    arrived = [queue.get()]
+    with suppress(Empty):
+        while True:
+            arrived.append(queue.get_nowait())
+    return arrived

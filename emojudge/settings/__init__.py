@@ -12,6 +12,7 @@ from emojudge.settings.base import Settings
 from emojudge.settings.data import DataSettings
 from emojudge.settings.judge import JudgeSettings
 from emojudge.settings.recordings import RecordingSettings
+from emojudge.settings.service import ServiceSettings
 from emojudge.settings.stages import CueSettings, EvaluationSettings, FusionSettings, TranscriptSettings
 from emojudge.settings.training import AudioSettings, TextSettings, TrainingSettings
 
@@ -24,6 +25,7 @@ __all__ = [
     "FusionSettings",
     "JudgeSettings",
     "RecordingSettings",
+    "ServiceSettings",
     "Settings",
     "TextSettings",
     "TrainingSettings",
@@ -42,8 +44,12 @@ class Config(Settings):
     """Task 1 and Task 2 of the paper; each trains its own models."""
     modalities: tuple[Literal["audio", "text"], ...] = ("audio", "text")
     """Both are fused when both are there."""
+    modalities_of: dict[Literal["emotions", "attributes"], tuple[Literal["audio", "text"], ...]] = Field({})
+    """For a task that only some of them can learn from the corpus, as {attributes = ["text"]} (ours: all learn all)."""
     fusion_method: Literal["late", "early"] = "late"
     """Late fusion of outputs (paper 4.5), or one joint head (decision 27)."""
+    runtime: Literal["torch", "onnx"] = "torch"
+    """Who runs trained models on recordings: PyTorch, or ONNX Runtime, of a run that `emojudge export` wrote (ours)."""
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     """Each is a full training; tables give mean ± s.d. (decision 28)."""
     ablations: dict[str, tuple[str, ...]] = Field({})
@@ -57,11 +63,17 @@ class Config(Settings):
     judge: JudgeSettings = JudgeSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     recordings: RecordingSettings = RecordingSettings()
+    service: ServiceSettings = ServiceSettings()
 
     @property
     def systems(self) -> tuple[str, ...]:
         """What is trained."""
         return ("early",) if self.fusion_method == "early" else self.modalities
+
+    def systems_of(self, task: str) -> tuple[str, ...]:
+        """What is trained for one task."""
+        own = next((chosen for name, chosen in self.modalities_of.items() if name == task), self.modalities)
+        return self.systems if self.fusion_method == "early" else own
 
     @property
     def unjudged(self) -> str:

@@ -16,6 +16,8 @@ class DataSettings(Settings):
     """Which loader reads it; `emojudge list corpora` names them all (paper 3.1)."""
     root: Path | None = None
     """The corpus's folder, as it was delivered (for `table`: the file)."""
+    made_of: tuple[str, ...] = ()
+    """Corpora that a table was put together from, by their loaders' names: the model card states their sources and licences."""
     audio_root: Path | None = None
     """Where relative audio paths start, when that is not `root`."""
     labels: tuple[str, ...] = EMOTIONS

@@ -53,16 +53,17 @@ class TrainingSettings(Settings):
     """For emotions (paper 5.1); attributes always use the CCC loss."""
     focal_gamma: float = Field(2.0, ge=0)
     """Focusing parameter γ (ours; decision 6)."""
-    class_weights: Literal["inverse", "none"] = "inverse"
-    """α_c = N / (K n_c), scaled to mean 1 (decision 6)."""
+    class_weights: Literal["inverse", "sqrt", "none"] = "inverse"
+    """α_c = N / (K n_c), scaled to mean 1 (decision 6); "sqrt" takes the root of it, half-way to none (ours)."""
     scale_frames: bool = False
     """Centre and scale encoder frames by their training statistics; for frozen encoders (ours)."""
     layer_mix: Literal["sum", "concat"] = "sum"
     """Several layers: one sum with learnt weights, or all of them side by side (ours)."""
     scale_pooled: bool = False
     """Centre and scale pooled vectors by what they are over the training clips before any learning (ours)."""
-    sampling: Literal["shuffled", "balanced"] = "shuffled"
-    """Every clip once an epoch, or as many draws in which each class comes up equally often (ours)."""
+    sampling: Literal["shuffled", "balanced", "balanced_sessions"] = "shuffled"
+    """Every clip once an epoch, or as many draws in which each class comes up equally often, or each class of each session
+    does: where sessions are corpora, none drowns the others (ours)."""
     balanced_epochs: int = Field(0, ge=0)
     """A second stage of so many epochs of balanced draws without class weights, encoder frozen (ours; after Kang et al. 2020)."""
     mixup: float = Field(0.0, ge=0)
@@ -95,8 +96,8 @@ class AudioSettings(TrainingSettings):
     """Encoder layers to take; several are summed with learnt weights (ours). 0 is the input of the first block."""
     max_seconds: Positive = 30.0
     """Longer clips are cut to this for the encoder (ours)."""
-    pooling: Literal["attentive", "mean_std"] = "attentive"
-    """Attentive statistics pooling (paper 4.3), or plain mean and deviation."""
+    pooling: Literal["attentive", "mean_std", "mean"] = "attentive"
+    """Attentive statistics pooling (paper 4.3), plain mean and deviation, or the mean alone (both ours)."""
     attention_size: Count = 128
     """Rows of the attention matrix A (ours)."""
     attention_l2: float = Field(1e-4, ge=0)
@@ -111,16 +112,24 @@ class AudioSettings(TrainingSettings):
     """Skip wherever widths match (paper 4.3; decision 5)."""
     dropout: Share = 0.5
     """In each block (ours; decision 5)."""
+    condition: str = ""
+    """What is done to every recording, in training and in use, last before it is encoded, as "trim+level:-23"; named as in
+    `augment` (ours: nothing). Levels and silences differ between corpora more than between moods."""
     augment: tuple[str, ...] = ()
     """Changed copies of the training clips, as ("speed:0.9", "pitch:-3", "trim+noise:20"); see `emojudge/perturbations.py`
     for all (ours: none in the paper). A trained encoder hears one of a clip's copies each time, at random."""
     average_copies: bool = False
     """Predict the mean over a clip and its copies in `augment` (ours: the clip alone)."""
+    solver: Literal["adamw", "ridge"] = "adamw"
+    """"ridge" solves the output layer in closed form: a linear probe of a frozen encoder in seconds, with no epochs and no
+    seed. It needs pooling = "mean_std" or "mean", layer_mix = "concat" and blocks = 0 (ours; `emojudge/probe.py`)."""
+    ridge: Positive = 1.0
+    """Penalty of that solver, in mean squared lengths of a pooled vector (ours)."""
 
     @property
     def moments_suffice(self) -> bool:
         """Whether mean and deviation of a clip's frames are all that the model ever sees of it."""
-        return not self.mask_time and self.train == "none" and self.pooling == "mean_std" and self.layer_mix == "concat"
+        return not self.mask_time and self.train == "none" and self.pooling != "attentive" and self.layer_mix == "concat"
 
 
 class TextSettings(TrainingSettings):
