@@ -1,6 +1,6 @@
 """Kill a run at its writes and let it go on: `python -m tests.crashing_run FOLDER`, prints a JSON line a process.
 
-The first process dies at its first write, the next one at its sixth, and so on, each going on from what the last one left, until
+The first process dies at its first write, the next one at its ninth, and so on, each going on from what the last one left, until
 one has fewer writes to do (with 1 as the second argument: at its first, second, third …). Every other one dies before the rename
 that makes a file count, the rest after it. Beside them, an undisturbed run says what the end must be.
 """
@@ -42,7 +42,7 @@ def run(folder):
             stage()
 
 
-def main(root, stride=5):
+def main(root, stride=8):
     step, code = 0, -signal.SIGKILL
     while code == -signal.SIGKILL:
         step += 1

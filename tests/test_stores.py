@@ -139,14 +139,14 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(run, monkeypatch):
 
 
 def test_a_reader_who_has_seen_enough_is_no_fault(monkeypatch):
-    command = f"{sys.executable} -m emojudge list encoders --json | head -c 1"
+    command = f"{sys.executable} -m emojudge list prompts --json | head -c 1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr and done.stdout == "["[: len(done.stdout)] or done.stdout == "{"
 
 
 def test_results_that_cannot_be_printed_are_an_error():
     with Path("/dev/full").open("w") as full:
-        command = [sys.executable, "-m", "emojudge", "list", "encoders"]
+        command = [sys.executable, "-m", "emojudge", "list", "prompts"]
         done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode != 0
 
