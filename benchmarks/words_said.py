@@ -2,7 +2,8 @@
 
     python benchmarks/words_said.py ../shared/data --run runs/bundle_words
 
-The run is that of `benchmarks/bundle.py DATA --words`. Prints UA by the voice alone, and fused with the transcript, of each corpus.
+The run is that of `benchmarks/bundle.py DATA --words`. Prints the UA of each
+corpus by the voice alone, and fused with the transcript.
 """
 
 import argparse
