@@ -46,7 +46,7 @@ docs: setup
 	$(BIN)/python docs/results.py
 
 bench: setup
-	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+	$(BIN)/python benchmarks
 
 clean:
 	rm -rf $(VENV) runs

@@ -42,7 +42,10 @@ def padded(files: list[str]) -> Work:
 
     from emojudge import offline
 
-    model, extract = WhisperModel.from_pretrained(offline.whisper_base(), dtype=torch.float32).encoder.eval(), WhisperFeatureExtractor()
+    model, extract = (
+        WhisperModel.from_pretrained(offline.whisper_base(), dtype=torch.float32).encoder.eval(),
+        WhisperFeatureExtractor(),
+    )
 
     def work() -> None:
         with torch.inference_mode():

@@ -15,7 +15,11 @@ from measuring import Work, compare, options, race, show
 
 from emojudge.settings import JudgeSettings
 
-LINES = ("I told you twice not to touch that.", "We got the keys, the house is ours!", "She used to sit in that chair every morning.")
+LINES = (
+    "I told you twice not to touch that.",
+    "We got the keys, the house is ours!",
+    "She used to sit in that chair every morning.",
+)
 
 
 def asking(questions: int, confidence: str, keeps: bool) -> Work:

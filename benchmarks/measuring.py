@@ -116,7 +116,10 @@ def compare(
     seconds of processor ("cpu") or on the clock.
     """
     did = amount if isinstance(amount, Mapping) else dict.fromkeys(runs, amount)
-    each = {name: Runs(*([s / did[name] for s in seconds] for seconds in (r.cpu, r.clock)), r.peak, r.found) for name, r in runs.items()}
+    each = {
+        name: Runs(*([s / did[name] for s in seconds] for seconds in (r.cpu, r.clock)), r.peak, r.found)
+        for name, r in runs.items()
+    }
     ours = getattr(next(iter(each.values())), by)
     rows = []
     for name, run in each.items():

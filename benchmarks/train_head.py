@@ -143,7 +143,9 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         sizes = (Path(name), asked.clips, asked.width)
-        runs = race({"emojudge.training": partial(ours, *sizes), "plain loop, a file a clip": partial(plain, *sizes)}, asked.repeats)
+        runs = race(
+            {"emojudge.training": partial(ours, *sizes), "plain loop, a file a clip": partial(plain, *sizes)}, asked.repeats
+        )
     rows = compare(f"train the audio head, {asked.clips:,} clips, {EPOCHS} epochs", "training", 1 / EPOCHS, runs, must=5)
     own = [run * EPOCHS for run in runs["emojudge.training"].cpu]
     show([*rows, limit(rows[0], "aim", GOAL, own, must=1)], asked.json)
