@@ -2,8 +2,8 @@
 
     python benchmarks [--only encode,cues] [--run runs/demo] [--data ../shared/data/ravdess]
 
-With `--only`, the others keep what the page has of them. Long studies (injection, judge_composite, transcripts, bundle, cross_corpus,
-fuzz, soak) are not of the list.
+With `--only`, the others keep what the page has of them. Long studies (injection, judge_composite, transcripts, bundle,
+cross_corpus, fuzz, soak) are not of the list.
 """
 
 import argparse
@@ -35,22 +35,16 @@ OTHERS = {
     "prepare": ("--rows=5000",),
 }
 """Those that print tables and lines of their own, and how small they are asked to be."""
-WHERE = {
-    "start": ("run",),
-    "encode": ("data",),
-    "scale": ("run",),
-    "serve": ("run",),
-    "runtimes": ("run",),
-    "recordings": ("run",),
-}
+WHERE = {"encode": ("data",)} | {name: ("run",) for name in ("start", "scale", "serve", "runtimes", "recordings")}
 INTRODUCTION = """<!-- Made by `make bench` (benchmarks/__main__.py); the text is there. -->
 
 # How fast it is
 
-Each system works in a process of its own, and they take turns. "× ours" is a system's seconds over ours in the same turn: the median,
-and between brackets the least and the greatest. So above 1 ours is faster; for a bound or a goal it is the share of ours that they
-are. "processor" counts all threads, holds on a busy machine, and is what ratios are taken of, but where people wait (`--help`, `say`),
-and in rows called "by the clock". A "must" is of the issue that asked for the benchmark; one that is missed says no. Seeds are 0.
+Each system works in a process of its own, and they take turns. "× ours" is a system's seconds over ours in the same turn: the
+median, and between brackets the least and the greatest. So above 1 ours is faster; for a bound or a goal it is the share of ours
+that they are. "processor" counts all threads, and is what ratios are taken of, for it holds better on a busy machine than the
+clock, which counts where people wait (`--help`, `say`) and in rows called "by the clock". A "must" that is missed says no. Every
+benchmark draws with seed 0; the load is the number of tasks that wanted a core when it began.
 """
 
 
@@ -61,7 +55,7 @@ def answer(name: str, options: list[str]) -> str:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "rows.json"
         extra = ["--json", str(file)] if name in ROWS else []
-        done = subprocess.run([sys.executable, *words, *extra], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        done = subprocess.run([sys.executable, *words, *extra], check=False, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         table = [HEADER, RULE, *map(str, kept(file))] if file.exists() else []
     said = [line for line in done.stdout.splitlines() if line.strip()]
     lines = table + ([line for line in said if not line.startswith("|")] if table else tabled(said))
@@ -101,7 +95,7 @@ def processor() -> str:
 
 def sections(page: str) -> dict[str, str]:
     """What a page has by benchmark."""
-    return {name: text for name, text in re.findall(r"^## (\w+)\n\n(.*?)(?=^## |\Z)", page, flags=re.DOTALL | re.MULTILINE)}
+    return dict(re.findall(r"^## (\w+)\n\n(.*?)(?=^## |\Z)", page, flags=re.DOTALL | re.MULTILINE))
 
 
 def write(found: Mapping[str, str]) -> None:

@@ -2,9 +2,9 @@
 
     python benchmarks/cues.py [--clips 12]
 
-Sounds are made: three-second glides between 90 and 450 Hz with vibrato, as pulse trains through two vowels' formants, clean and in noise
-20 and 5 dB below. Errors are of frames that are voiced in truth: off by over half a semitone, or taken for silence. Each
-system measures everything that it measures: all cues with one tracker or the other, eGeMAPS' functionals (its pitch is asked for
+Sounds are made: three-second glides between 90 and 450 Hz with vibrato, as pulse trains through two vowels' formants, clean and
+in noise 20 and 5 dB below. Wrong are frames off by over half a semitone or taken for silence; all are voiced. Each system
+measures everything that it measures: all cues with one tracker or the other, eGeMAPS' functionals (its pitch is asked for
 apart, for the errors). openSMILE's licence is for research only, so it is never installed here: make an environment with
 opensmile and numpy, and name its Python in OPENSMILE_PYTHON, to have its row.
 """

@@ -2,8 +2,8 @@
 
     python benchmarks/judge_client.py [--requests 300] [--concurrency 4]
 
-The test double is a process of its own and answers at once, so this is all machinery. The loop sends the same requests and parses the
-label; ours also builds prompts, keeps a ledger on disk that survives a crash, checks every answer and keeps the order.
+The test double is a process of its own and answers at once, so this is all machinery. The loop sends the same requests and
+parses the label; ours also builds prompts, keeps a ledger on disk that survives a crash, checks every answer and keeps the order.
 """
 
 import asyncio

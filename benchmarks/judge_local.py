@@ -2,9 +2,9 @@
 
     python benchmarks/judge_local.py [--questions 3]
 
-Qwen2.5-Coder 1.5B in llama.cpp in all. Ours is `confidence_from = "logprobs"` without reasons: the rules, which begin every prompt,
-are read once, and one token's log-probabilities are the answer. The peer asks for the paper's JSON and reads the whole prompt each
-time (`cache_prompt` off); between them, the same JSON with the beginning kept, which is our default.
+Qwen2.5-Coder 1.5B in llama.cpp in all. Ours is `confidence_from = "logprobs"` without reasons: the rules, which begin every
+prompt, are read once, and one token's log-probabilities are the answer. The peer asks for the paper's JSON and reads the whole
+prompt each time (`cache_prompt` off); between them, the same JSON with the beginning kept, which is our default.
 """
 
 from collections.abc import Mapping

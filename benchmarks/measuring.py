@@ -13,7 +13,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -116,10 +116,7 @@ def compare(
     seconds of processor ("cpu") or on the clock.
     """
     did = amount if isinstance(amount, Mapping) else dict.fromkeys(runs, amount)
-    each = {
-        name: Runs(*([s / did[name] for s in seconds] for seconds in (r.cpu, r.clock)), r.peak, r.found)
-        for name, r in runs.items()
-    }
+    each = {name: _by_unit(run, did[name]) for name, run in runs.items()}
     ours = getattr(next(iter(each.values())), by)
     rows = []
     for name, run in each.items():
@@ -127,6 +124,10 @@ def compare(
         medians = statistics.median(run.cpu), statistics.median(run.clock)
         rows.append(Row(question, name, unit, *medians, times, must if rows and must else None, run.peak))
     return rows
+
+
+def _by_unit(run: Runs, units: float) -> Runs:
+    return replace(run, cpu=[s / units for s in run.cpu], clock=[s / units for s in run.clock])
 
 
 def limit(ours: Row, system: str, seconds: float, runs: Sequence[float], must: float | None = None) -> Row:
