@@ -35,7 +35,7 @@ OTHERS = {
     "prepare": ("--rows=5000",),
 }
 """Those that print tables and lines of their own, and how small they are asked to be."""
-WHERE = {"encode": ("data",)} | {name: ("run",) for name in ("start", "scale", "serve", "runtimes", "recordings")}
+WHERE = {"encode": ("data",)} | dict.fromkeys(("start", "scale", "serve", "runtimes", "recordings"), ("run",))
 INTRODUCTION = """<!-- Made by `make bench` (benchmarks/__main__.py); the text is there. -->
 
 # How fast it is

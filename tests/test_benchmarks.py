@@ -97,6 +97,7 @@ def test_multiply_adds_are_those_that_torch_counts(monkeypatch):
     small = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 96, "conv_dim": (32,) * 7}
     monkeypatch.setitem(wavlm.SIZES, "small", small | {"num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4})
     network = wavlm.model("small")
+    torch.nn.utils.parametrize.remove_parametrizations(network.encoder.pos_conv_embed.conv, "weight")  # the counter trips over it
     with FlopCounterMode(display=False) as counted, torch.inference_mode():
         network(torch.randn(1, 32_000))
     assert math.isclose(wavlm.multiply_adds("small", 32_000), counted.get_total_flops() / 2, rel_tol=0.05)
