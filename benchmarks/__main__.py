@@ -36,6 +36,7 @@ OTHERS = {
 }
 """Those that print tables and lines of their own, and how small they are asked to be."""
 WHERE = {"encode": ("data",)} | dict.fromkeys(("start", "scale", "serve", "runtimes", "recordings"), ("run",))
+UNMEASURED = "Not measured here yet."
 INTRODUCTION = """<!-- Made by `make bench` (benchmarks/__main__.py); the text is there. -->
 
 # How fast it is
@@ -99,7 +100,7 @@ def sections(page: str) -> dict[str, str]:
 
 
 def write(found: Mapping[str, str]) -> None:
-    parts = [f"## {name}\n\n{found[name].strip()}\n" for name in (*ROWS, *OTHERS) if name in found]
+    parts = [f"## {name}\n\n{found.get(name, UNMEASURED).strip()}\n" for name in (*ROWS, *OTHERS)]
     PAGE.write_text("\n".join([INTRODUCTION, *parts]), encoding="utf-8")
 
 

@@ -39,13 +39,17 @@ def test_the_list_names_files_and_the_page_names_the_list(bench):
     assert page.startswith(bench.INTRODUCTION), "the text of the page is in benchmarks/__main__.py"
     for name, text in bench.sections(page).items():
         assert (FOLDER / f"{name}.py").exists()
-        assert re.match(rf"`python benchmarks/{name}\.py .*`: \d{{4}}-\d\d-\d\d, .*, load \d", text)
+        assert text.strip() == bench.UNMEASURED or re.match(
+            rf"`python benchmarks/{name}\.py .*`: \d{{4}}-\d\d-\d\d, .*, load \d", text
+        )
 
 
 def test_rows_on_the_page_can_be_read(bench):
     sections = bench.sections(bench.PAGE.read_text(encoding="utf-8"))
     width = bench.HEADER.count("|")
-    for name in bench.ROWS:
+    measured = [name for name in bench.ROWS if sections[name].strip() != bench.UNMEASURED]
+    assert measured
+    for name in measured:
         rows = [line for line in sections[name].splitlines() if line.startswith("|")]
         assert rows[0] == bench.HEADER and len(rows) > 3, name
         for row in rows[2:]:
@@ -58,7 +62,8 @@ def test_a_page_is_read_as_it_was_written(bench, tmp_path, monkeypatch):
     monkeypatch.setattr(bench, "PAGE", tmp_path / "page.md")
     bench.write({"cues": "b\n\n| c |", "encode": "a"})
     text = bench.PAGE.read_text(encoding="utf-8")
-    assert {name: body.strip() for name, body in bench.sections(text).items()} == {"encode": "a", "cues": "b\n\n| c |"}
+    found = {name: body.strip() for name, body in bench.sections(text).items() if body.strip() != bench.UNMEASURED}
+    assert found == {"encode": "a", "cues": "b\n\n| c |"}
     bench.write(bench.sections(text))
     assert bench.PAGE.read_text(encoding="utf-8") == text
 
