@@ -48,7 +48,7 @@ docs: setup
 	$(BIN)/python docs/licences.py
 
 bench: setup
-	@for file in $(filter-out benchmarks/fuzz.py benchmarks/soak.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$file || exit 1; done
+	$(BIN)/python benchmarks
 
 # Inputs for every reader of outside bytes, by coverage where atheris installs, by random edits elsewhere.
 fuzz: setup

@@ -162,7 +162,9 @@ class FeatureCache:
         """
         place = self._places[key]
         if place.shard not in self._maps:
-            self._maps[place.shard] = np.memmap(place.shard, np.uint8, mode="r")
+            self._maps[place.shard] = np.memmap(
+                place.shard, np.uint8, mode="c"
+            )  # as writable as torch wants it, and never written
         size = 2 * int(np.prod(place.shape))
         raw = self._maps[place.shard][place.offset : place.offset + size]
         if key not in self._checked:

@@ -94,10 +94,12 @@ def _resampled(totals: np.ndarray, resamples: int, rng: np.random.Generator, blo
     count = len(totals)
     flat = totals.reshape(count, -1)
     rows = [flat.sum(0, keepdims=True)]
+    weights = np.empty((min(block, resamples), count))
     for start in range(0, resamples, block):
-        draws = rng.integers(0, count, (min(block, resamples - start), count))
-        weights = np.stack([np.bincount(draw, minlength=count) for draw in draws])
-        rows.append(weights.astype(float) @ flat)
+        some = weights[: resamples - start]
+        for row in some:  # one draw at a time stays in the processor's cache
+            row[:] = np.bincount(rng.integers(0, count, count), minlength=count)
+        rows.append(some @ flat)
     return np.concatenate(rows).reshape(-1, *totals.shape[1:])
 
 

@@ -116,7 +116,7 @@ def pad(arrays: Sequence[np.ndarray]) -> Frames:
     lengths = [array.shape[1] for array in arrays]
     frames = torch.zeros(len(arrays), layers, max(lengths), size)
     for row, array in zip(frames, arrays, strict=True):
-        row[:, : array.shape[1]] = torch.from_numpy(np.asarray(array, dtype=np.float32))
+        row[:, : array.shape[1]] = torch.from_numpy(array)
     return frames, torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)
 
 

@@ -18,7 +18,9 @@ class LayerSum(nn.Module):
         self.weight = nn.Parameter(torch.zeros(layers))
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Sum over L."""
+        """Sum over L; a single layer is passed on, its weight being one."""
+        if frames.shape[1] == 1:
+            return frames[:, 0]
         return torch.einsum("l,bltd->btd", self.weight.softmax(0), frames)
 
 

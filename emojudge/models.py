@@ -95,10 +95,13 @@ class Body(nn.Module):
         self.pooled_scale = Scale(self.pooling.output_size)
         self.output_size: int = self.pooling.output_size
         self.hide = Hide(settings.mask_time, settings.mask_channels)
+        self.scaled = settings.scale_frames, settings.scale_pooled
 
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
         """(B, L, T, D) → (B, output_size)."""
-        return self.pooled_scale(self.pooling(self.mix(self.hide(self.scale(frames))), mask))
+        scaled, scaled_pooled = self.scaled  # a scale that was never fitted changes nothing, and takes its time
+        pooled = self.pooling(self.mix(self.hide(self.scale(frames) if scaled else frames)), mask)
+        return self.pooled_scale(pooled) if scaled_pooled else pooled
 
 
 def _pooling(settings: AudioSettings | TextSettings, size: int) -> Any:

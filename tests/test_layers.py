@@ -12,6 +12,8 @@ from emojudge.layers import (
     ResidualHead,
     Scale,
 )
+from emojudge.models import Body
+from emojudge.settings import AudioSettings
 
 
 def test_padding_changes_no_pooled_vector():
@@ -48,6 +50,21 @@ def test_layer_sum_starts_as_the_mean_and_learns():
     assert torch.allclose(layer_sum(frames), frames.mean(1), atol=1e-6)
     layer_sum(frames).sum().backward()
     assert layer_sum.weight.grad is not None and layer_sum.weight.grad.abs().sum() > 0
+
+
+def test_a_single_layer_and_unfitted_scales_are_passed_over_to_the_same_bits():
+    settings = AudioSettings(hidden_size=8, attention_size=4)
+    body = Body(settings, (1, 6))
+    frames, mask = torch.randn(3, 1, 5, 6), torch.ones(3, 5, dtype=torch.bool)
+    summed = torch.einsum("l,bltd->btd", body.mix.weight.softmax(0), body.scale(frames))
+    longhand = body.pooled_scale(body.pooling(summed, mask))
+    assert torch.equal(body(frames, mask), longhand)
+    longhand.sum().backward()
+    assert body.mix.weight.grad.tolist() == [0.0]  # so that going without it changes no training
+    body = Body(settings.model_copy(update={"scale_frames": True, "scale_pooled": True}), (1, 6))
+    body.scale.fit(torch.full((1, 1, 6), 2.0), torch.full((1, 1, 6), 3.0))
+    body.pooled_scale.fit(torch.full((12,), 4.0), torch.full((12,), 5.0))
+    assert torch.allclose(body(frames, mask), (body.pooling(((frames - 2) / 3)[:, 0], mask) - 4) / 5)
 
 
 def test_frame_scale_standardises_and_spares_constants():
