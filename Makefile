@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= $(shell nproc)
 # Threads that wait without spinning: on a shared machine spinning ones made training twenty times slower.
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: setup setup-judge demo test lint docs bench clean
+.PHONY: setup setup-judge demo test lint docs bench fuzz soak audit clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.done
@@ -44,9 +44,27 @@ lint: setup
 docs: setup
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/results.py
+	$(BIN)/python docs/reliability.py
+	$(BIN)/python docs/licences.py
 
 bench: setup
 	$(BIN)/python benchmarks
+
+# Inputs for every reader of outside bytes, by coverage where atheris installs, by random edits elsewhere.
+fuzz: setup
+	-$(PIP) --only-binary :all: atheris
+	$(BIN)/python benchmarks/fuzz.py --record
+	$(BIN)/python docs/reliability.py
+
+soak: setup
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/soak.py --record
+	$(BIN)/python docs/reliability.py
+
+# Known holes in what is installed; in a place of its own, so that it changes nothing here. It needs the network.
+audit: setup
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(VENV)/audit/bin/pip-audit --requirement requirements/lock.txt --no-deps --disable-pip
 
 clean:
 	rm -rf $(VENV) runs

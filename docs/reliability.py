@@ -18,10 +18,10 @@ INTRO = """<!-- Made by docs/reliability.py from docs/faults.toml; change it the
 
 # What goes wrong, and what happens
 
-The answer to a bad input is one sentence (what, which file or row, what to do), a [documented exit code](formats.md#exit-codes), and
-nothing else lost: in a corpus the bad item is listed in `skipped.jsonl` with its reason, and the rest goes on. Each line is held by
-the tests it names. "Inputs" are the cases that pytest makes of them (of a property, its examples); a test that tries many things in
-one case counts once, so there are at least as many.
+The answer to a bad input is one sentence (what, which file or row, what to do), a [documented exit code](formats.md#exit-codes),
+and nothing else lost: in a corpus the bad item is listed in `skipped.jsonl` with its reason, and the rest goes on. Each line is
+held by the tests it names. "Inputs" are the cases that pytest makes of them (of a property, its examples); a test that tries many
+things in one case counts once, so there are at least as many.
 """
 
 

@@ -77,17 +77,20 @@ def save(run: RunFolder, folder: str | Path) -> Path:
         "library_name": KIND,
         "run": _about(run),
         "models": {name: read_json(path.with_name("config.json")) for name, path in models.items()},
-        "fusion": {task: read_json(part.fusion(task)) for task in run.config.tasks if part.fusion(task).exists()},
+        "fusion": {task: _fused(part.fusion(task)) for task in run.config.tasks if part.fusion(task).exists()},
         "quantiles": read_json(run.file("quantiles.json")) if run.file("quantiles.json").exists() else None,
         "errors": Models(part, run.config).errors,
     }
-    for fused in about["fusion"].values():
-        fused["fitted_on"], fused["cross_fitted"] = [], []  # names of clips
     write_tensors(folder / "model.safetensors", tensors, {"format": "pt"})
     with atomic(folder / "README.md") as temporary:
         temporary.write_bytes(card.read_bytes())
     write_json(folder / "config.json", about)
     return folder
+
+
+def _fused(path: Path) -> dict[str, Any]:
+    """A fitted fusion without the names of clips."""
+    return read_json(path) | {"fitted_on": [], "cross_fitted": []}
 
 
 def push(folder: str | Path, repository: str, private: bool = True) -> str:

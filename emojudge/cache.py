@@ -10,6 +10,7 @@ at all, under a name of its own: a process that dies loses the shard it was work
 """
 
 import json
+import math
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -259,14 +260,20 @@ def _places(shard: Path) -> dict[str, _Place]:
                 raise ValueError("its header is longer than the file")
             header = json.loads(stream.read(length))
         checksums = json.loads(header.pop("__metadata__")["crc32"])
-        if any(entry["dtype"] != "F16" or entry["data_offsets"][1] + 8 + length > size for entry in header.values()):
-            raise ValueError("it is cut short")
+        for entry in header.values():
+            start, end = entry["data_offsets"]
+            if (
+                entry["dtype"] != "F16"
+                or not 0 <= start <= end <= size - 8 - length
+                or 2 * math.prod(entry["shape"]) != end - start
+            ):
+                raise ValueError("its header does not fit its content")
         return {
             key: _Place(shard, 8 + length + entry["data_offsets"][0], tuple(entry["shape"]), checksums[key])
             for key, entry in header.items()
         }
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         warnings.warn(f"{shard} is damaged ({error}); its clips are computed again.", stacklevel=3)
         return {}

@@ -21,6 +21,8 @@ EXTRAS = {
     "vad": ("silero_vad", "speech in long recordings"),
     "media": ("av", "M4A, AAC and the sound of videos"),
     "live": ("sounddevice", "a microphone"),
+    "service": ("fastapi", "predictions over HTTP"),
+    "web": ("gradio", "the page"),
     "pyannote": ("pyannote", "speakers by pyannote"),
     "asr": ("faster_whisper", "transcripts by faster-whisper"),
     "ray": ("ray", "very many recordings on a cluster"),

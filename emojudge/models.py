@@ -105,11 +105,9 @@ class Body(nn.Module):
 
 
 def _pooling(settings: AudioSettings | TextSettings, size: int) -> Any:
-    if settings.pooling in ("first", "mean"):
-        return FirstToken(size) if settings.pooling == "first" else MeanToken(size)
-    if settings.pooling == "mean_std":
-        return MeanStatistics(size)
-    return AttentiveStatistics(size, settings.attention_size, settings.attention_heads)
+    if isinstance(settings, AudioSettings) and settings.pooling == "attentive":
+        return AttentiveStatistics(size, settings.attention_size, settings.attention_heads)
+    return {"first": FirstToken, "mean": MeanToken, "mean_std": MeanStatistics}[settings.pooling](size)
 
 
 class EmotionModel(nn.Module):

@@ -89,7 +89,8 @@ def _copy(source: Path, target: Path) -> None:
 
 def _write_model(model: EmotionModel, folder: Path) -> Path:
     """Frames and mask of each modality → the task's own outputs (B, outputs)."""
-    inputs, shapes = {}, {}
+    inputs: dict[str, Tensor] = {}
+    shapes: dict[str, Any] = {}
     for modality, (layers, size) in model.card.shapes.items():
         steps = torch.export.Dim(f"{modality}_steps", min=2, max=1 << 16)
         inputs[f"{modality}_frames"] = torch.zeros(2, layers, 7, size)
@@ -140,9 +141,12 @@ def _write(network: Network, inputs: dict[str, Tensor], shapes: dict[str, Any], 
 
 
 def _quantise(file: Path) -> None:
-    """The weights of its matrix products as 8-bit integers; what flows through is quantised as it comes."""
+    """The weights of its matrix products as 8-bit integers; what flows through is quantised as it comes.
+
+    Without signs and with one scale: signed products overflow on processors without VNNI (2.6 % off where this is 1.0 %).
+    """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with atomic(file) as temporary:
-        quantize_dynamic(file, temporary, op_types_to_quantize=["MatMul", "Gemm"], per_channel=True, weight_type=QuantType.QInt8)
+        quantize_dynamic(file, temporary, op_types_to_quantize=["MatMul", "Gemm"], weight_type=QuantType.QUInt8)
     file.with_name(f"{file.name}.data").unlink()

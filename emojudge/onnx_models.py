@@ -80,7 +80,7 @@ class OnnxModel:
 
     def scores(self, inputs: Mapping[str, Frames]) -> Tensor:
         """Probabilities of emotions, or values of attributes: (B, outputs)."""
-        given = {}
+        given: dict[str, Tensor] = {}
         for modality, (frames, mask) in inputs.items():
             given |= {f"{modality}_frames": frames, f"{modality}_mask": mask}
         out = run(self.network, given).double()

@@ -104,9 +104,7 @@ def track(points: Sequence[tuple[float, float, str]], cloud: Sequence[tuple[floa
         axis.margins(0.08)
         axis.set(xlabel="valence", ylabel="arousal")
 
-    about = (
-        f"Valence and arousal of {len(points)} segments in their order, before {len(cloud)} clips that the run did not train on."
-    )
+    about = f"Valence and arousal of {len(points)} segments in their order, before {len(cloud)} clips not trained on."
     return svg(name, draw, height=3.4, about=about)
 
 

@@ -1,4 +1,4 @@
-"""A linear probe in closed form (`audio.solver = "ridge"`): least squares on the pooled vectors of a frozen encoder (ours).
+"""A linear probe in closed form (solver = "ridge"): least squares on the pooled vectors of a frozen encoder (ours).
 
 Every clip and copy is seen once: no epochs, no seed. What it learns is the output layer of the same `EmotionModel`, so saving,
 predicting and everything after them are as ever. Least squares gives no probabilities; the outputs are multiplied by the number
@@ -18,6 +18,7 @@ from emojudge.fusion import grouped_folds
 from emojudge.inference import Source, frames_of, pick_device
 from emojudge.models import EmotionModel, save
 from emojudge.objective import Objective
+from emojudge.settings import AudioSettings
 from emojudge.training import Examples
 from emojudge.types import Utterance
 
@@ -31,7 +32,7 @@ def solve(model: EmotionModel, sources: Mapping[str, Source], examples: Examples
     Raises:
         DataError: all training clips are of one speaker.
     """
-    settings = model.card.settings_of("audio")
+    settings = AudioSettings.model_validate(model.card.settings["audio"])
     model.to(pick_device(settings.device)).eval()
     objective = Objective(model.card, examples.train)
     scaling.fit(model, sources, objective, examples.train)
@@ -50,8 +51,7 @@ def solve(model: EmotionModel, sources: Mapping[str, Source], examples: Examples
         left_out[held] = torch.stack([one[held] @ weight.T + bias for one in pooled]).mean(0)
     weight, bias = ridge(pooled, wanted, weights, settings.ridge)
     factor = 1 / fit_temperature(left_out.numpy(), wanted.argmax(1).numpy()) if model.card.task == "emotions" else 1.0
-    model.head.output.weight.data.copy_(weight * factor)
-    model.head.output.bias.data.copy_(bias * factor)
+    model.head.load_state_dict({"output.weight": weight * factor, "output.bias": bias * factor})
     save(model, folder)
 
 

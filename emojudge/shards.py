@@ -110,7 +110,7 @@ def predict(
     for name in task.formats:
         writer = registry.resolve("writers", name)[0]
         if task.size and (len(task.formats) > 1 or not hasattr(writer, "several")):
-            raise ConfigError("A shard is written in one format: jsonl, csv or parquet.")
+            raise ConfigError("A shard is written in one format: jsonl or parquet.")
     if not task.size:
         _clear(task, 0)
     count = 0
@@ -173,7 +173,8 @@ def _finish(task: Task) -> None:
     recordings.note(output, (pair for row in map(read_json, _records(task)) for pair in row["skipped"].items()))
     if not task.size:
         _clear(task, 0)
-        task.work.rmdir()
+        with suppress(OSError):  # nothing was to be done, or marks of another list are there
+            task.work.rmdir()
 
 
 @dataclass
@@ -240,7 +241,7 @@ def _attempt(task: Task, shard: Shard, marks: Marks) -> dict[str, Any]:
             pass  # they are written one by one
     record |= {"seconds": round(record["seconds"], 3), "skipped": skipped, "key": _key(task, shard)}
     write_json(task.file(shard.number, "json"), record)
-    marks.path.unlink()
+    marks.path.unlink(missing_ok=True)
     return record
 
 

@@ -1,8 +1,8 @@
 """Kill a run at its writes and let it go on: `python -m tests.crashing_run FOLDER`, prints a JSON line a process.
 
-The first process dies at its first write, the next one at its second, and so on, each going on from what the last one left, until
-one has fewer writes to do. Every other one dies before the rename that makes a file count, the rest after it. Beside them, an
-undisturbed run says what the end must be.
+The first process dies at its first write, the next one at its ninth, and so on, each going on from what the last one left, until
+one has fewer writes to do (with 1 as the second argument: at its first, second, third …). Every other one dies before the rename
+that makes a file count, the rest after it. Beside them, an undisturbed run says what the end must be.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 from emojudge import tiny
 from tests.crashes import forked
 
-CHANGES = ["judge.judge=none", 'tasks=["emotions"]', 'modalities=["audio"]', "audio.train=top:1", "data.limit=1"]
+CHANGES = ["judge.judge=none", 'tasks=["emotions"]', 'modalities=["audio"]', "audio.train=none", "data.limit=1"]
 
 
 class Killer:
@@ -38,16 +38,17 @@ class Killer:
 
 def run(folder):
     with tiny.experiment(None, CHANGES, folder) as work:
-        work.everything()
+        for stage in (work.prepare, lambda: work.train("audio"), lambda: work.predict("audio"), work.evaluate):
+            stage()
 
 
-def main(root):
+def main(root, stride=8):
     step, code = 0, -signal.SIGKILL
     while code == -signal.SIGKILL:
         step += 1
 
         def doomed(out, step=step):
-            Killer(step, step % 2 == 1).watch()
+            Killer(1 + stride * (step - 1), step % 2 == 1).watch()
             run(root / "killed")
 
         code, said = forked(doomed)
@@ -57,4 +58,4 @@ def main(root):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -144,6 +144,14 @@ TARGETS = {
         [_ANSWER, b"```json\n" + _ANSWER + b"\n```", b'{"label": NaN, "confidence": 1e999}', b'{"a":' * 5000 + b"}" * 5000],
     ),
     "tensors": (tensors, [_tensors(), struct.pack("<Q", 1 << 60) + b"{}", b"\x80\x04\x95"]),
-    "shard": (shard, [_tensors(), struct.pack("<Q", 2) + b"[]", struct.pack("<Q", 1 << 63)]),
+    "shard": (
+        shard,
+        [
+            _tensors(),
+            _tensors().replace(b'"shape":[6]', b'"shape":[7]'),
+            struct.pack("<Q", 2) + b"[]",
+            struct.pack("<Q", 1 << 63),
+        ],
+    ),
 }
 """By name: the function, and inputs to start from."""

@@ -1,6 +1,7 @@
 """Decoders at hand: what one decodes is what a new one decodes, and nothing that one does is felt by another."""
 
 import os
+import resource
 import sys
 import threading
 import time
@@ -58,15 +59,19 @@ def test_it_is_confined_and_has_no_keys(nursery, clip, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     blocks = nursery.isolated(wav_file(clip.parent))
     next(blocks)  # a decoder is under way, waiting for its pipe to be read
-    own = [pid for pid in decoders() if "Max file size             0 " in Path(f"/proc/{pid}/limits").read_text()]
-    assert len(own) == 1
-    limits = Path(f"/proc/{own[0]}/limits").read_text()
-    assert "Max open files            4 " in limits
-    assert "Max cpu time              600 " in limits
+    [own] = confined()
+    assert resource.prlimit(own, resource.RLIMIT_NOFILE)[1] <= 16
+    assert resource.prlimit(own, resource.RLIMIT_CPU) == (600, 600)
+    assert resource.prlimit(own, resource.RLIMIT_AS)[1] < 2 << 30
     for pid in decoders():
         assert b"sk-secret" not in Path(f"/proc/{pid}/environ").read_bytes()
     blocks.close()
-    wait_for(lambda: own[0] not in decoders())
+    wait_for(lambda: own not in decoders())
+
+
+def confined():
+    """Those of them that may write nothing."""
+    return [pid for pid in decoders() if resource.prlimit(pid, resource.RLIMIT_FSIZE) == (0, 0)]
 
 
 def wav_file(folder):
@@ -89,7 +94,7 @@ def test_errors_are_those_of_the_decoder(nursery, tmp_path, clip):
 def test_a_decoder_that_is_killed_costs_one_recording(nursery, clip):
     blocks = nursery.isolated(wav_file(clip.parent))
     next(blocks)
-    [own] = [pid for pid in decoders() if "Max file size             0 " in Path(f"/proc/{pid}/limits").read_text()]
+    [own] = confined()
     os.kill(own, 9)
     with pytest.raises(AudioError, match="was given up"):
         list(blocks)

@@ -115,7 +115,7 @@ def test_the_judge_sees_the_scrubbed_text():
         asked = build(
             "a", "This is Anna, 555 0199 23.", Cues("a", 1.0), shown="Sad", labels=("Sad",), settings=JudgeSettings(**settings)
         )
-        return json.loads(asked.messages[-2]["content"].splitlines()[1])["transcript"], asked.key
+        return json.loads(asked.messages[-2]["content"].splitlines()[1])["transcript"], asked.key("j")
 
     plain, scrubbed = shown(), shown(scrub=True)
     assert plain[0] == "This is Anna, 555 0199 23." and scrubbed[0] == "This is [NAME], [NUMBER]." and plain[1] != scrubbed[1]

@@ -132,6 +132,7 @@ def test_recordings_with_files_of_their_own(task, judge, tmp_path):
     judge.asked.clear()
     list(shards.predict(task, named, "here"))
     assert judge.asked == ["broken"]
+    assert list(shards.predict(task, [named[0], named[2]], "here")) == [] and not (out / "skipped.jsonl").exists()
 
 
 def test_memory_does_not_grow_with_the_list(task, tmp_path):

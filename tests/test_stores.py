@@ -139,14 +139,14 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(run, monkeypatch):
 
 
 def test_a_reader_who_has_seen_enough_is_no_fault(monkeypatch):
-    command = f"{sys.executable} -m emojudge list encoders --json | head -c 1"
+    command = f"{sys.executable} -m emojudge list prompts --json | head -c 1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr and done.stdout == "["[: len(done.stdout)] or done.stdout == "{"
 
 
 def test_results_that_cannot_be_printed_are_an_error():
     with Path("/dev/full").open("w") as full:
-        command = [sys.executable, "-m", "emojudge", "list", "encoders"]
+        command = [sys.executable, "-m", "emojudge", "list", "prompts"]
         done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode != 0
 
@@ -192,7 +192,7 @@ def test_a_run_killed_at_its_writes_ends_as_if_it_had_not_been(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     steps = [json.loads(line) for line in done.stdout.splitlines()]
     assert [step["code"] for step in steps[:-2]] == [-signal.SIGKILL] * (len(steps) - 2), done.stderr
-    assert [step["code"] for step in steps[-2:]] == [0, 0] and len(steps) > 5, steps
+    assert [step["code"] for step in steps[-2:]] == [0, 0] and len(steps) > 3, steps
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     for name in ("metrics.json", "emotions/predictions/audio.jsonl", "manifest.jsonl"):
         assert (killed / name).read_bytes() == (whole / name).read_bytes()

@@ -65,10 +65,6 @@ def test_batches_and_order_change_no_prediction(run):
     assert np.abs(judge.predict_proba([clips[i] for i in order], "Well.") - together[order]).max() < 1e-4
     alone = np.concatenate([judge.predict_proba(clip, "Well.") for clip in clips])
     assert np.abs(alone - together).max() < 1e-4
-    part = judge.run.parts()[0]
-    assert all(
-        np.isfinite(list(row.scores.values())).all() for row in read_jsonl(part.predictions("emotions", "fusion"), Prediction)
-    )
 
 
 def test_the_lint_rules_against_unpickling_are_active():
@@ -88,7 +84,7 @@ def test_the_lint_rules_against_unpickling_are_active():
 
 @pytest.mark.parametrize("path", sorted((ROOT / "experiments").glob("*.toml")), ids=lambda path: path.stem)
 def test_weights_of_experiments_are_pinned(path):
-    """Ours take packaged weights, whose hash is pinned, or name a hub's commit. The paper's rows (experiments/paper) cannot: see docs."""
+    """Ours take packaged weights, whose hash is pinned, or name a hub's commit; the paper's rows leave it open."""
     config = load_config(path)
     for system in config.modalities:
         settings = getattr(config, system)

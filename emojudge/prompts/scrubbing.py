@@ -8,6 +8,7 @@ of them miss some. tests/test_scrubbing.py measures what is found.
 
 import re
 from collections.abc import Mapping
+from functools import partial
 
 _DIGIT = r"(?:zero|oh|one|two|three|four|five|six|seven|eight|nine|double|triple)"
 _STREET = r"(?:street|st|road|rd|avenue|ave|lane|ln|drive|dr|boulevard|blvd|court|square|way|place|terrace|close)"
@@ -37,10 +38,10 @@ def scrub(text: str) -> str:
     'Dr. [NAME], call me on [NUMBER] or [EMAIL].'
     """
     for what, rule in RULES.items():
-        text = rule.sub(lambda found, what=what: _blank(found, what), text)
+        text = rule.sub(partial(_blank, what), text)
     return text
 
 
-def _blank(found: re.Match[str], what: str) -> str:
+def _blank(what: str, found: re.Match[str]) -> str:
     name = next(filter(None, found.groups()), found[0])
     return found[0].replace(name, f"[{what}]")

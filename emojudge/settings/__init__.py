@@ -72,7 +72,8 @@ class Config(Settings):
 
     def systems_of(self, task: str) -> tuple[str, ...]:
         """What is trained for one task."""
-        return self.systems if self.fusion_method == "early" else dict(self.modalities_of).get(task, self.modalities)
+        own = next((chosen for name, chosen in self.modalities_of.items() if name == task), self.modalities)
+        return self.systems if self.fusion_method == "early" else own
 
     @property
     def unjudged(self) -> str:

@@ -104,11 +104,15 @@ class _Child:
 
 def _start() -> socket.socket:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with theirs:
-        command = [sys.executable, "-m", __name__, str(theirs.fileno())]
         process = subprocess.Popen(  # noqa: S603 (our own module)
-            command, cwd=Path(__file__).parents[2], env=ENVIRONMENT, pass_fds=[theirs.fileno()], **quiet
+            [sys.executable, "-m", __name__, str(theirs.fileno())],
+            cwd=Path(__file__).parents[2],
+            env=ENVIRONMENT,
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
     threading.Thread(target=process.wait, daemon=True).start()  # so that nothing is left of it when it ends
     return ours

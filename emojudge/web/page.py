@@ -5,7 +5,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -16,7 +15,7 @@ from emojudge.errors import DataError, EmoJudgeError, MissingExtra
 from emojudge.pipeline import EmoJudge
 from emojudge.plane import AXES
 from emojudge.web.results import Clip, Results, template
-from emojudge.web.telling import tell
+from emojudge.web.telling import read, tell
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -32,9 +31,9 @@ KEPT = 600
 """Seconds after which an upload is deleted, so that words can be corrected and a second recording set beside it."""
 TEXT = 2000
 """Characters of typed words, at most."""
-POLICY = "; ".join(
-    ("default-src 'self' data: blob:", "script-src 'self' 'unsafe-inline' 'unsafe-eval'", "style-src 'self' 'unsafe-inline'")
-    + ("connect-src 'self' data: blob:", "object-src 'none'", "base-uri 'self'", "form-action 'self'", "frame-ancestors 'self'")
+POLICY = (
+    "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "connect-src 'self' data: blob:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
 )
 """What the browser may ask for: nothing but this server. Gradio's own code is inline, and compiles templates."""
 
@@ -60,25 +59,23 @@ element.addEventListener("timeupdate", ({ target: audio }) => {
 """Segments and waveform are played where they are clicked, and what is heard is marked."""
 
 
-def page(judge: EmoJudge, seconds: float = SECONDS, turn: Callable[[], AbstractContextManager[object]] = nullcontext) -> "Blocks":
-    """The page of one run, to be mounted with `mount`.
+def page(judge: EmoJudge, seconds: float = SECONDS) -> "Blocks":
+    """The page of one run, to be mounted with `mount`; one request at a time is heard.
 
     Args:
-        judge: an opened run; its judge keeps no answers from here on.
+        judge: an opened run; its judge keeps no answers from here on. With `recordings.isolate`, uploads are decoded by a child.
         seconds: longer recordings are refused.
-        turn: entered whenever the models are used, where others use them, too.
 
     Raises:
         MissingExtra: Gradio is not installed.
     """
     gr = _gradio()
     judge.ledger = Path(":memory:")  # an answer tells of a recording, and none is kept
-    listener = Listener(judge, seconds, turn)
+    listener = Listener(judge, seconds)
     waits = gr.Progress()
 
-    def heard(ask: bool, *given: Any, bar: Any = waits) -> str:
-        """`given` is file, recording and words of the first recording, then of the second."""
-        return listener.html([(file or spoken, text) for file, spoken, text in (given[:3], given[3:])], ask, bar)
+    def heard(ask: bool, a: Any, spoken_a: Any, words_a: str, b: Any, spoken_b: Any, words_b: str, bar: Any = waits) -> str:
+        return listener.html([(a or spoken_a, words_a or ""), (b or spoken_b, words_b or "")], ask, bar)
 
     with gr.Blocks(title="EmoJudge", analytics_enabled=False, delete_cache=(60, KEPT)) as blocks:
         gr.HTML(_intro(judge, seconds), apply_default_css=False)
@@ -107,7 +104,9 @@ def mount(app: "FastAPI", blocks: "Blocks", path: str = "/") -> None:
 class Guarded:
     """ASGI: adds to each answer what keeps the browser here."""
 
-    HEADERS = ((b"content-security-policy", POLICY.encode()), (b"referrer-policy", b"no-referrer")) + (
+    HEADERS = (
+        (b"content-security-policy", POLICY.encode()),
+        (b"referrer-policy", b"no-referrer"),
         (b"x-content-type-options", b"nosniff"),
         (b"cache-control", b"no-store"),
     )
@@ -132,7 +131,6 @@ class Listener:
 
     judge: EmoJudge
     seconds: float
-    turn: Callable[[], AbstractContextManager[object]]
 
     def __post_init__(self) -> None:
         labels = self.judge.classes_ if "emotions" in self.judge.config.tasks else ()
@@ -145,19 +143,15 @@ class Listener:
             if not named:
                 raise DataError("There is no recording yet; drop a file, or record one.")
             bar(0, desc="Reading")
-            sounds = [streams.whole(path, self.seconds) for path, _ in named]
+            isolate = self.judge.config.recordings.isolate
+            sounds = [read(path, self.seconds, isolate) for path, _ in named]
             clips = []
             for number, (samples, (path, text)) in enumerate(zip(sounds, named, strict=True)):
-                told = tell(
-                    self.judge,
-                    samples,
-                    path.name,
-                    text,
-                    ask,
-                    lambda share, said, number=number: bar((number + share) / len(named), desc=said),
-                    self.turn,
-                )
-                clips.append(Clip(told, samples))
+
+                def progress(share: float, said: str, before: int = number) -> None:
+                    bar((before + share) / len(named), desc=said)
+
+                clips.append(Clip(tell(self.judge, samples, path.name, text, ask, progress), samples))
             return self.results.render(clips)
         except EmoJudgeError as error:
             sentence = str(error)
@@ -181,19 +175,34 @@ def _gradio() -> Any:
 
 def _recording(gr: Any, judge: EmoJudge, which: str) -> list[Any]:
     """Where a recording is dropped or made, and its words; the later of both counts."""
+    kinds = ["audio", "video", *sorted(streams.SUFFIXES)]
     with gr.Row(equal_height=True):
-        kinds = ["audio", "video", *sorted(streams.SUFFIXES)]
-        file = gr.File(label="Drop a recording or a video", file_types=kinds, height=150, elem_id=which)
-        spoken = gr.Audio(label="or record one", sources=["microphone"], type="filepath", elem_id=f"{which}-spoken")
+        file = gr.File(label="Drop a recording or a video", file_types=kinds, height=150, min_width=280, elem_id=which)
+        spoken = gr.Audio(
+            label="or record one", sources=["microphone"], type="filepath", min_width=280, elem_id=f"{which}-spoken"
+        )
     words = gr.Textbox(
         label="What is said (optional)",
-        placeholder="Left empty, it is transcribed. With words, the recording is taken as one utterance.",
+        info="Left empty, it is transcribed. With words, the recording is taken as one utterance.",
         max_length=TEXT,
         visible="text" in judge.config.modalities,
     )
+    for one in (file, spoken):
+        one.async_move_resource_to_block_cache = _uploaded
     file.upload(None, None, spoken, js="() => null", api_visibility="private")
     spoken.stop_recording(None, None, file, js="() => null", api_visibility="private")
     return [file, spoken, words]
+
+
+async def _uploaded(path: str | Path | None) -> str | None:
+    """In place of Gradio's own step, which in a mounted page takes any path of this machine, and fetches any URL.
+
+    Raises:
+        gradio.Error: the path is that of no upload.
+    """
+    if path is None or Path(path).resolve().is_relative_to(Path(os.environ["GRADIO_TEMP_DIR"]).resolve()):
+        return str(path) if path else None
+    raise _gradio().Error("This recording was not uploaded here; choose it again.", print_exception=False)
 
 
 def _judged(judge: EmoJudge) -> bool:
@@ -202,9 +211,9 @@ def _judged(judge: EmoJudge) -> bool:
 
 def _intro(judge: EmoJudge, seconds: float) -> str:
     """What the page does, what it must not be used for, and what becomes of recordings."""
-    reads = {"audio": "the voice", "text": "the words"}
+    reads = " and ".join({"audio": "the voice", "text": "the words"}[one] for one in judge.config.modalities)
     return template("page_intro.html.jinja").render(
-        lead=f"Emotion in speech, from {' and '.join(reads[one] for one in judge.config.modalities)}, moment by moment. Drop or record up to {seconds:.0f} seconds.",
+        lead=f"Emotion in speech, from {reads}, moment by moment. Drop or record up to {seconds:.0f} seconds.",
         run=judge.config.name,
         judged=_judged(judge),
         notice=judge.notice,
@@ -243,5 +252,5 @@ def _theme(gr: Any) -> Any:
 
 def _cloud(judge: EmoJudge) -> list[tuple[float, float]]:
     """Valence and arousal of clips that the run did not train on, as its last system tells them."""
-    said = judge.models.part.read_predictions("attributes", judge.models.last) or {}
+    said = judge.models.part.read_predictions("attributes", judge.models.last("attributes")) or {}
     return [(one.scores["valence"], one.scores["arousal"]) for one in said.values() if set(AXES) <= set(one.scores)]

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from emojudge import registry
-from emojudge.audio import SAMPLE_RATE
 from emojudge.errors import MissingExtra
 from emojudge.explanation import REASONS
 from emojudge.plane import AXES, track
@@ -97,10 +96,10 @@ class Results:
         """SVG paths in a box of COLUMNS × 100, one for each colour."""
         peaks = envelope(clip.samples)
         times = (np.arange(len(peaks)) + 0.5) * clip.timeline.seconds / len(peaks)
-        chosen = ["rest"] * len(peaks)
+        chosen = ["rule"] * len(peaks)
         for one in clip.timeline.segments:
-            for column in np.flatnonzero((times >= one.start) & (times < one.end)):
-                chosen[column] = self._colour(one)
+            for inside in np.flatnonzero((times >= one.start) & (times < one.end)):
+                chosen[inside] = self._colour(one)
         paths: dict[str, str] = {}
         for column, (peak, colour) in enumerate(zip(peaks, chosen, strict=True)):
             paths[colour] = paths.get(colour, "") + f"M{column + 0.5} {50 - 48 * peak:.1f}V{50 + 48 * peak:.1f}"

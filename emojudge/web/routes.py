@@ -18,8 +18,13 @@ when it is used on them (article 50(3)). Recordings, texts and results are not k
 it is deleted."""
 
 TEXT_CHARACTERS = 10_000
-FORM: Any = {"max_files": 1, "max_fields": 8, "max_part_size": 8 * TEXT_CHARACTERS}
-"""What a form may hold."""
+
+WORK: dict[str, Any] = {
+    "responses": problems.responses(400, 401, 408, 413, 415, 422, 429, 500, 502, 503),
+    "response_model_exclude_none": True,
+    "form_limits": {"max_files": 1, "max_fields": 8, "max_part_size": 8 * TEXT_CHARACTERS},
+}
+"""What addresses that take work have in common."""
 
 Recording = Annotated[UploadFile, File(description="WAV, FLAC, OGG, MP3, M4A, Opus, or a video for its sound.")]
 Words = Annotated[
@@ -44,7 +49,6 @@ def build(judge: EmoJudge, key: str = "", failed: Callable[[Exception], None] = 
         failed: called, from another thread, with the error if the models cannot be loaded.
     """
     service = Service(judge, failed)
-    limits = service.settings
     app = FastAPI(
         title="EmoJudge",
         version=__version__,
@@ -53,26 +57,32 @@ def build(judge: EmoJudge, key: str = "", failed: Callable[[Exception], None] = 
         license_info={"name": "Apache-2.0"},
     )
     app.state.service = service
-    app.add_middleware(Gate, settings=limits, key=key, refusal=service.refusal, meters=service.meters)
+    app.add_middleware(Gate, settings=service.settings, key=key, refusal=service.refusal, meters=service.meters)
     problems.install(app)
-    refused = problems.responses(400, 401, 408, 413, 415, 422, 429, 500, 502, 503)
-    options: dict[str, Any] = {"responses": refused, "response_model_exclude_none": True, "form_limits": FORM}
+    _predictions(app, service)
+    _jobs(app, service)
+    _operation(app, service)
+    return app
 
-    @app.post("/v1/predict", tags=["predictions"], **options)
+
+def _predictions(app: FastAPI, service: Service) -> None:
+    @app.post("/v1/predict", tags=["predictions"], **WORK)
     async def predict(
         request: Request, file: Recording, text: Words = None, judge: Judged = False, timeline: Cut = False
     ) -> Answer:
         """The emotion and attributes of a short recording, as a whole or segment by segment."""
         return await unless_gone(request, service.predict(file, text, judge, timeline))
 
-    @app.post("/v1/jobs", status_code=202, tags=["jobs"], **options)
+
+def _jobs(app: FastAPI, service: Service) -> None:
+    known = problems.responses(401, 404, 422, 500)
+
+    @app.post("/v1/jobs", status_code=202, tags=["jobs"], **WORK)
     async def enqueue(response: Response, file: Recording, judge: Judged = False) -> Ticket:
         """Take in a long recording. It is told segment by segment; ask for the result under the address in Location."""
         job = await service.enqueue(file, judge)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return job.ticket()
-
-    known = problems.responses(401, 404, 422, 500)
 
     @app.get("/v1/jobs/{id}", tags=["jobs"], responses=known, response_model_exclude_none=True)
     async def find(id: Id) -> Ticket:
@@ -84,17 +94,17 @@ def build(judge: EmoJudge, key: str = "", failed: Callable[[Exception], None] = 
         """Stop a job, and forget all of it."""
         service.jobs.remove(id)
 
+
+def _operation(app: FastAPI, service: Service) -> None:
+    text: dict[int | str, Any] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+
     @app.get("/healthz", tags=["operation"], responses={503: {"model": Health, "description": "Not yet, or no more."}})
     async def health(response: Response) -> Health:
         """Whether predictions are given."""
         response.status_code = 200 if service.worker.state == "ready" else 503
         return Health(status=service.worker.state)
 
-    text: dict[int | str, Any] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
-
     @app.get("/metrics", tags=["operation"], response_class=Response, responses={**text, **problems.responses(401)})
     async def metrics() -> Response:
         """Counts and durations for Prometheus."""
         return Response(service.meters.text(), media_type="text/plain; version=0.0.4")
-
-    return app
