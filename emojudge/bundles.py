@@ -30,7 +30,7 @@ def names() -> list[str]:
     """What comes with the package.
 
     >>> names()
-    ['base']
+    ['base', 'base_words']
     """
     return sorted(path.parent.name for path in PACKAGED.glob("*/config.json"))
 

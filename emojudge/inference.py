@@ -139,12 +139,12 @@ def predict(
     ordered = sorted(ids, key=next(iter(sources.values())).length, reverse=True)
     device = model.target_mean.device
     model.eval()
-    with torch.inference_mode():
-        for start in range(0, len(ordered), batch_size):
-            batch = ordered[start : start + batch_size]
+    for start in range(0, len(ordered), batch_size):
+        batch = ordered[start : start + batch_size]
+        with torch.inference_mode():  # left before anything is yielded: the caller is not to be in it
             scores = [model.scores(frames_of(sources, batch, device, copy=copy)).cpu() for copy in range(model.card.copies)]
-            for id, row in zip(batch, torch.stack(scores).mean(0).tolist(), strict=True):
-                yield Prediction(id, system, dict(zip(model.card.outputs, row, strict=True)))
+        for id, row in zip(batch, torch.stack(scores).mean(0).tolist(), strict=True):
+            yield Prediction(id, system, dict(zip(model.card.outputs, row, strict=True)))
 
 
 def pick_device(name: str) -> torch.device:

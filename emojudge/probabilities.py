@@ -53,7 +53,7 @@ def kl_to_votes(votes: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 
 def _relative(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Σ a ln(a / b), where 0 ln 0 is 0; NaN stays NaN."""
-    ratio = np.divide(first, second, out=np.ones_like(first), where=first > 0)
+    ratio = np.divide(first, second, out=np.ones_like(first), where=(first > 0) & (second != 0))
     return (first * np.log(ratio)).sum(-1)
 
 

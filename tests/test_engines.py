@@ -75,7 +75,8 @@ def test_a_killed_process_costs_nothing_but_the_recording_that_kills_it(name, pr
     names = ["a.wav", "b.wav", twice, "c.wav", "d.wav", "poison.wav", "e.wav"]
     job = predict(names, name)
     assert job.returncode == 0, job.stderr
-    assert sorted(job.stdout.split("\n")) == ["", *(f"done {n}" for n in range(4))]
+    said = [line for line in job.stdout.splitlines() if "raylet" not in line]  # Ray tells of the dead on standard output
+    assert sorted(said) == [f"done {n}" for n in range(4)]
     out = tmp_path / name
     found = [json.loads(line)["file"] for file in sorted(out.glob("shards/*")) for line in file.read_text().splitlines()]
     assert found == ["a.wav", "b.wav", twice, "c.wav", "d.wav", "e.wav"]

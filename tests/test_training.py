@@ -102,6 +102,14 @@ def test_batching_changes_no_score():
     assert max(abs(alone[i][label] - together[i][label]) for i in ids for label in LABELS) < 1e-5
 
 
+def test_whoever_stops_reading_predictions_can_still_train():
+    rows = utterances(4)
+    model, sources = EmotionModel(card()), {"audio": TableSource(rows)}
+    reading = predict(model, sources, [u.id for u in rows], "audio", batch_size=2)
+    next(reading)
+    assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+
+
 def test_another_encoder_is_refused(tmp_path):
     rows = utterances(40)
     trained(tmp_path, card(epochs=1), rows)
