@@ -52,11 +52,15 @@ def together(assist: Callable[[], None]) -> Iterator[bool]:
     """Join the group; inside, the leader works (True), while for the others `assist` has been done (False).
 
     The leader dismisses the others at its end. If it fails it just leaves, and whatever started them stops them.
+
+    `torch.distributed.nn` is read before there is a group: its functions take the group of that moment as a default, and an
+    optimiser reads it in passing. The group then outlived its end, and its threads now and then aborted the process.
     """
     if world() == 1:
         yield True
         return
     import torch.distributed as group
+    import torch.distributed.nn  # noqa: F401  (see above)
     from torch import cuda
 
     if cuda.is_available():
