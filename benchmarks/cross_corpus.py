@@ -4,6 +4,10 @@
 
 Angry, Happy, Neutral and Sad; nothing of the tested corpus is used, no statistics either. Prints the unweighted average
 recall of each corpus, with its interval from resampling speakers, and the mean.
+
+Then, apart, the same where each clip is heard relative to other clips of its speaker, unlabelled (`emojudge.relative`):
+all there are, or groups of 16 or 8 drawn at random. That is transductive, another protocol. Last, what becomes of it
+where the clips of a speaker that are heard together are all of one emotion.
 """
 
 import argparse
@@ -11,9 +15,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from emojudge.compare import estimate, tally_labels
 from emojudge.config import load_config
 from emojudge.experiment import Experiment
+from emojudge.metrics import uar_from
 from emojudge.registry import resolve
+from emojudge.relative import relative
+from emojudge.runs import RunFolder
 from emojudge.storage import write_jsonl
 from emojudge.types import Utterance
 
@@ -46,7 +56,40 @@ def main(arguments: Sequence[str] | None = None) -> list[str]:
     work.everything()
     lines = [told(row) for row in work.results() if (row["system"], row["metric"], row["split"]) == ("audio", "uar", "test")]
     print("\n".join(lines))
+    print("\nRelative to other clips of the speaker (transductive):")
+    for name, size in (("all clips", None), ("16 clips", 16), ("8 clips", 8), ("clips of one emotion (ruin)", 0)):
+        print(f"{name:28}", beside(work.run, size))
     return lines
+
+
+def beside(run: RunFolder, size: int | None) -> str:
+    """Each corpus's UA, and the mean with its interval, where `size` clips of a speaker are heard together; see `together`."""
+    tallies = []
+    for part in run.parts():
+        said = part.read_predictions("emotions", "audio")
+        rows = [u for u in part.manifest() if u.id in said and u.split == "test"]
+        alone = np.array([[said[u.id].scores[name] for name in run.config.data.labels] for u in rows])
+        found = relative(alone, together(rows, size), least=1)
+        labels = [run.config.data.labels[best] for best in found.argmax(1)]
+        tallies.append(tally_labels([u.emotion for u in rows], labels, [u.speaker for u in rows], run.config.data.labels))
+    each = [f"{part.fold} {100 * estimate([t], uar_from).value:.1f}" for part, t in zip(run.parts(), tallies, strict=True)]
+    mean = estimate(tallies, uar_from)
+    return f"{', '.join(each)}, mean UA {100 * mean.value:.1f} [{100 * mean.low:.1f}, {100 * mean.high:.1f}]"
+
+
+def together(rows: Sequence[Utterance], size: int | None) -> list[str]:
+    """Which clips are heard together: a speaker's, all of them (None), by emotion (0), or in random groups of `size`.
+
+    What a group of `size` leaves over joins another.
+    """
+    if not size:
+        return [f"{u.speaker} {u.emotion}" if size == 0 else str(u.speaker) for u in rows]
+    names, random = np.array([u.speaker for u in rows], dtype=object), np.random.default_rng(0)
+    for speaker in sorted(set(names)):
+        own = random.permutation(np.flatnonzero(names == speaker))
+        for place, row in enumerate(own):
+            names[row] = f"{speaker} {place % max(1, len(own) // size)}"
+    return names.tolist()
 
 
 def told(row: dict) -> str:

@@ -15,12 +15,16 @@ from emojudge.experiment import Experiment
 from emojudge.explanation import Explanation
 from emojudge.hearing import Models, Sound, batches, cut, worded, words
 from emojudge.refine import refine
+from emojudge.relative import relative
 from emojudge.runs import RunFolder
 from emojudge.settings import Config
 from emojudge.storage import read_json
 from emojudge.streams import Recording
 from emojudge.timeline import Segment, Timeline, settle
 from emojudge.types import Cues, Prediction, Transcript, Utterance, Verdict, Word
+
+Recordings = Recording | Sequence[Recording]
+Speakers = str | Sequence[str] | None
 
 
 class EmoJudge:
@@ -86,7 +90,7 @@ class EmoJudge:
         return tuple(self.config.data.labels)
 
     def predict_proba(
-        self, recordings: Recording | Sequence[Recording], text: Any = None, sampling_rate: int = audio.SAMPLE_RATE
+        self, recordings: Recordings, text: Any = None, sampling_rate: int = audio.SAMPLE_RATE, speaker: Speakers = None
     ) -> np.ndarray:
         """Probabilities (N, classes) of whole clips, each taken as one utterance; for long recordings there is `timeline`.
 
@@ -94,27 +98,32 @@ class EmoJudge:
             recordings: one or several; (1, classes) for one.
             text: what is said, one for each; without it clips are transcribed, if the run reads text.
             sampling_rate: of samples that do not say.
+            speaker: one name for all, or one for each: each is taken relative to that speaker's others; see `emojudge.relative`.
 
         Raises:
             AudioError: one of them cannot be used.
+            DataError: a speaker has too few clips.
             ModelError: the run has no emotions, or is not trained.
         """
         if "emotions" not in self.config.tasks:
             raise ModelError("This run predicts attributes only; it has no emotion to give.")
         found = self._last("emotions", recordings, text, sampling_rate)
-        return np.array([[one.scores[name] for name in self.classes_] for one in found])
+        alone = np.array([[one.scores[name] for name in self.classes_] for one in found])
+        return alone if speaker is None else relative(alone, speaker)
 
     def predict(
-        self, recordings: Recording | Sequence[Recording], text: Any = None, sampling_rate: int = audio.SAMPLE_RATE
+        self, recordings: Recordings, text: Any = None, sampling_rate: int = audio.SAMPLE_RATE, speaker: Speakers = None
     ) -> Any:
         """The emotion of a clip, or an array of emotions for several; of a run with attributes alone, their values by name.
 
         Arguments and errors are those of `predict_proba`.
         """
-        task = self.config.tasks[0]
-        said = self._last(task, recordings, text, sampling_rate)
-        found: Any = np.array([p.label for p in said]) if task == "emotions" else [dict(p.scores) for p in said]
-        return found if _several(recordings) else said[0].label if task == "emotions" else found[0]
+        if self.config.tasks[0] == "emotions" or speaker is not None:
+            likely = self.predict_proba(recordings, text, sampling_rate, speaker)
+            labels = np.array([self.classes_[row.argmax()] for row in likely])
+            return labels if _several(recordings) else str(labels[0])
+        values = [dict(p.scores) for p in self._last(self.config.tasks[0], recordings, text, sampling_rate)]
+        return values if _several(recordings) else values[0]
 
     def _last(self, task: str, recordings: Any, text: Any, rate: int) -> list[Prediction]:
         """The last system's prediction of each clip, in their order."""

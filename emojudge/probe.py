@@ -46,9 +46,10 @@ def solve(model: EmotionModel, sources: Mapping[str, Source], examples: Examples
         weights = _even(examples.train, by_session)
     people = [replace(u, speaker=u.session or u.speaker) for u in examples.train] if by_session else examples.train
     left_out = torch.zeros_like(wanted)
+    shown = pooled if settings.average_copies else pooled[:1]  # as predictions are made
     for fitted, held in grouped_folds(people, FOLDS, model.card.task):
         weight, bias = ridge([one[fitted] for one in pooled], wanted[fitted], weights[fitted], settings.ridge)
-        left_out[held] = torch.stack([one[held] @ weight.T + bias for one in pooled]).mean(0)
+        left_out[held] = torch.stack([one[held] @ weight.T + bias for one in shown]).mean(0)
     weight, bias = ridge(pooled, wanted, weights, settings.ridge)
     factor = 1 / fit_temperature(left_out.numpy(), wanted.argmax(1).numpy()) if model.card.task == "emotions" else 1.0
     model.head.load_state_dict({"output.weight": weight * factor, "output.bias": bias * factor})

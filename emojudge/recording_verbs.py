@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +27,25 @@ class Scale:
         return bool(self.engine or self.workers or self.shard)
 
 
+@dataclass
+class Voices:
+    """Options about who speaks."""
+
+    speakers: Annotated[str, typer.Option("--speakers", help="How many speak, or off; auto with pyannote.")] = "off"
+    one_speaker: Annotated[
+        bool,
+        typer.Option("--one-speaker", help="One person speaks in all, in several moods: emotions relative to that voice."),
+    ] = False
+
+    def check(self, others: bool) -> None:
+        """Refuse what has no meaning together."""
+        if self.one_speaker and (others or self.speakers != "off"):
+            raise ConfigError(
+                "--one-speaker hears all recordings as one person's in one process; leave out --speakers, --judge, "
+                "--engine, --workers and --shard."
+            )
+
+
 @verb
 def predict(
     paths: Annotated[
@@ -35,10 +55,10 @@ def predict(
         ),
     ],
     scale: Scale,
+    voices: Voices,
     run: Spoken = Path("base"),
     output: Annotated[Path | None, typer.Option("--output", help="Folder to write to; without it results are printed.")] = None,
     format: Annotated[str, typer.Option("--format", help="Formats, with commas between; see `emojudge list writers`.")] = "jsonl",
-    speakers: Annotated[str, typer.Option("--speakers", help="How many speak, or off; auto with pyannote.")] = "off",
     judge: Annotated[bool, typer.Option("--judge", help="Ask the run's judge about every segment.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Also what was written before.")] = False,
     set: Set = None,
@@ -58,15 +78,20 @@ def predict(
     from emojudge.output import show_recording
     from emojudge.pipeline import EmoJudge
 
+    voices.check(judge or bool(scale))
     if scale:
-        return _shared(scale, paths, run, output, judge, formats=format, speakers=speakers, again=again, changes=set)
+        return _shared(scale, paths, run, output, judge, formats=format, speakers=voices.speakers, again=again, changes=set)
     skipped: dict[str, str] = {}
     with ExitStack() as stack:
         spooled = stack.enter_context(streams.spooled()) if "-" in paths else None
         files = [str(spooled) if path == "-" else path for path in paths]
         work = recordings.jobs(files, output, format.split(","))
         opened = EmoJudge.load(run, set or [])
-        for job, told in recordings.predict(work, lambda path: opened.timeline(path, speakers, judge), skipped, again):
+        hear = partial(opened.timeline, speakers=voices.speakers, judge=judge)
+        smoothing = opened.config.recordings.smoothing
+        one = voices.one_speaker
+        found = recordings.one_voice(work, hear, skipped, smoothing) if one else recordings.predict(work, hear, skipped, again)
+        for job, told in found:
             print(*job.files.values(), sep="\n") if job.files else show_recording(told, json)
     if output:
         recordings.note(output, skipped.items())

@@ -8,11 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from emojudge import registry, streams
-from emojudge.errors import AudioError, DataError
+from emojudge.errors import AudioError, DataError, ModelError
 from emojudge.progress import say
+from emojudge.relative import relative
 from emojudge.storage import write_jsonl
-from emojudge.timeline import Timeline
+from emojudge.timeline import Timeline, settle
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,11 @@ class Job:
     def done(self) -> bool:
         """Whether they are all there; each is written whole or not at all."""
         return all(file.exists() for file in self.files.values())
+
+    def write(self, told: Timeline) -> None:
+        """Make them."""
+        for form, file in self.files.items():
+            registry.resolve("writers", form)[0].write(told, file)
 
 
 def jobs(paths: Iterable[str | Path], output: Path | None, formats: Sequence[str]) -> list[Job]:
@@ -90,11 +98,37 @@ def predict(
             skipped[str(job.path)] = str(error)
             say(f"warning: {error}")
             continue
-        for form, file in job.files.items():
-            registry.resolve("writers", form)[0].write(told, file)
+        job.write(told)
         took = time.monotonic() - started
         speed = f"{told.seconds / took:.1f} × real time"
         say(f"{job.path}: {told.seconds:.0f} s, {len(told.segments)} segments, in {took:.0f} s ({speed})")
+        yield job, told
+
+
+def one_voice(
+    work: Sequence[Job], timeline: Callable[[Path], Timeline], skipped: dict[str, str], smoothing: float
+) -> Iterator[tuple[Job, Timeline]]:
+    """As `predict`, where one person speaks in all recordings, in several moods: emotions are told relative to that voice.
+
+    All are heard, those that were done before as well, and only then anything is written.
+
+    Raises:
+        DataError: there are too few segments; see `emojudge.relative`.
+        ModelError: the run has no emotions.
+    """
+    heard = [told for _, told in predict([Job(job.path, {}) for job in work], timeline, skipped)]
+    segments = [segment for told in heard for segment in told.segments]
+    if not all("emotions" in segment.alone for segment in segments):
+        raise ModelError("This run predicts attributes only; it has no emotion to tell relative to a voice.")
+    if segments:
+        names = list(segments[0].alone["emotions"])
+        alone = np.array([[segment.alone["emotions"][name] for name in names] for segment in segments])
+        for segment, row in zip(segments, relative(alone, "One speaker").tolist(), strict=True):
+            segment.alone["emotions"] = dict(zip(names, row, strict=True))
+    there = [job for job in work if str(job.path) not in skipped]
+    for job, told in zip(there, heard, strict=True):
+        settle(told.segments, smoothing)
+        job.write(told)
         yield job, told
 
 

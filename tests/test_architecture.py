@@ -23,7 +23,7 @@ LAYERS = [
     {"answers"},
     {"costs", "ledger"},
     {"audio", "corpora", "judges", "splits", "metrics", "selective", "losses", "layers", "refine", "batches", "checkpoints"}
-    | {"timeline"},
+    | {"timeline", "relative"},
     {"encoders", "perturbations", "inspection", "agreement", "probabilities", "decisions"},
     {"media", "activity", "writers"},
     {"transcribers"},

@@ -8,8 +8,9 @@ import pytest
 import soundfile
 
 from emojudge import EmoJudge, pipeline
-from emojudge.errors import AudioError, ConfigError, ModelError
+from emojudge.errors import AudioError, ConfigError, DataError, ModelError
 from emojudge.hugging_face import pipeline as hugging_face
+from emojudge.relative import relative
 from emojudge.types import ATTRIBUTES, EMOTIONS, Transcript, Word
 from tests.made_up_speech import RATE, speech, spoken, tiny_run
 
@@ -79,6 +80,15 @@ def test_words_that_are_given_count(judge, clips):
     assert np.allclose(said[1], heard[1]) and not np.array_equal(said[0], heard[0])
     with pytest.raises(ValueError, match="shorter"):
         judge.predict(clips, text=["one"])
+
+
+def test_clips_can_be_told_relative_to_their_speaker(judge, clips):
+    eight, said = [*clips, *clips, *clips[:2]], ["No."] * 8
+    alone, found = judge.predict_proba(eight, said), judge.predict_proba(eight, said, speaker="Anna")
+    assert np.allclose(found, relative(alone, "Anna")) and not np.allclose(found, alone, atol=1e-3)
+    assert judge.predict(eight, said, speaker=["Anna"] * 8).tolist() == [judge.classes_[i] for i in found.argmax(1)]
+    with pytest.raises(DataError, match="Anna speaks in 3 clips"):
+        judge.predict(clips, "No.", speaker="Anna")
 
 
 def test_what_cannot_be_heard_is_one_sentence(judge, tmp_path):

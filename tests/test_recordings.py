@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from emojudge import pipeline, recordings, shards
 from emojudge.cli import app
 from emojudge.errors import DataError
+from emojudge.relative import relative
 from tests.made_up_speech import RATE, speech, tiny_run
 from tests.test_cli import call, refused
 
@@ -72,6 +73,27 @@ def test_two_processes_write_what_one_writes(run, folder, tmp_path):
     refused(call(*words), "--output")
     refused(call(*words, "--output", out, "--judge"), "leave out --judge")
     refused(call(*words, "--output", out, "--engine", "rya"), "did you mean 'ray'?")
+
+
+def test_one_speaker_is_heard_as_a_whole(run, folder, tmp_path):
+    """Every segment of every recording counts; fewer than eight say nothing about a voice."""
+    words = ["predict", folder, "--run", run, "--set", "recordings.smoothing=0"]
+    refused(call(*words, "--one-speaker"), "One speaker speaks in 3 clips, and emotions relative to a speaker need 8")
+    refused(call(*words, "--one-speaker", "--judge"), "leave out --speakers, --judge")
+    for name in ("c", "d", "e"):
+        soundfile.write(folder / f"{name}.wav", speech(0.5, 1.0, 1.0, 1.5, 0.5, seed=ord(name)), RATE)
+    out = {name: tmp_path / name for name in ("alone", "together")}
+    assert call(*words, "--output", out["alone"]).exit_code == 1
+    assert call(*words, "--output", out["together"], "--one-speaker").exit_code == 1
+    found = {name: [row["emotions"] for row in _rows(out[name])] for name in out}
+    probabilities = {name: np.array([list(row.values()) for row in rows]) for name, rows in found.items()}
+    assert len(found["alone"]) == 9
+    np.testing.assert_allclose(probabilities["together"], relative(probabilities["alone"], "x"), atol=1e-3)
+    assert "broken.wav" in (out["together"] / "skipped.jsonl").read_text()
+
+
+def _rows(folder):
+    return [json.loads(line) for path in sorted(folder.rglob("?.jsonl")) for line in path.read_text().splitlines()]
 
 
 def test_results_are_printed_where_no_folder_is_given(run, folder):
