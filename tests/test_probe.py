@@ -59,3 +59,23 @@ def test_a_probe_is_a_model_like_any_other(tmp_path, task):
 def test_only_a_linear_layer_is_solved(changed):
     with pytest.raises(ConfigError, match='solver = "ridge" solves one linear layer; set audio.train = "none"'):
         check_solver(Config(audio=AudioSettings(**PROBE | changed)))
+
+
+def test_confidence_is_of_the_clip_alone_where_predictions_are(tmp_path):
+    """Copies in which an emotion is plain do not make the clip itself surer."""
+    rows = utterances(240)
+    fitted, held = [u for u in rows if u.split == "train"], [u for u in rows if u.split == "dev"]
+    clear, noisy = TableSource(rows, noise=0.01), TableSource(rows, noise=4.0)
+
+    class Copied(TableSource):
+        def __call__(self, ids, random=None, copy=0):
+            return (clear if copy else noisy)(ids)
+
+    found = {}
+    for averaged in (False, True):
+        settings = AudioSettings(**PROBE, augment=("tilt:3",), average_copies=averaged)
+        card = ModelCard("emotions", LABELS, ("audio",), {"audio": settings.model_dump()}, {"audio": "x"}, {"audio": (2, 6)})
+        model = EmotionModel(card)
+        solve(model, {"audio": Copied(rows)}, Examples(fitted, held), tmp_path)
+        found[averaged] = model.head.output.weight.abs().mean().item()
+    assert found[False] < 0.8 * found[True]
