@@ -135,7 +135,8 @@ class EmoJudge:
             for i, (one, said) in enumerate(zip(several, texts, strict=True))
         )
         for batch in batches(sounds):
-            predictions = self._models.predict(worded(batch, self._hear(batch)), [task])[task][self._models.last(task)]
+            heard = self._hear(batch) if self.config.systems_of(task) != ("audio",) else {}
+            predictions = self._models.predict(worded(batch, heard), [task])[task][self._models.last(task)]
             found += [predictions[sound.id] for sound in batch]
         return found
 
@@ -282,8 +283,7 @@ class EmoJudge:
 
     def voice(self, sound: Sound) -> Segment:
         """A sound by its voice alone; nothing is transcribed."""
-        found = self._models.predict([sound])
-        alone = {task: own[self._models.last(task)] for task, own in found.items()}
+        alone = {task: own[self._models.last(task)] for task, own in self._models.predict([sound]).items()}
         heard = {task: own[sound.id].scores for task, own in alone.items() if sound.id in own}
         return Segment(sound.start, sound.start + sound.seconds, alone=heard)
 

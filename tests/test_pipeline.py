@@ -82,6 +82,14 @@ def test_words_that_are_given_count(judge, clips):
         judge.predict(clips, text=["one"])
 
 
+def test_nothing_is_transcribed_for_the_voice_alone(run, judge, clips, monkeypatch):
+    """As with `base`: words are heard for what reads them, and take ten times as long."""
+    alone = EmoJudge.load(run, ['modalities_of={emotions=["audio"]}'])
+    monkeypatch.setattr(alone, "_hear", lambda batch: pytest.fail("a clip was transcribed"))
+    told = judge.explain(clips[0], "No.").predictions["emotions"]["audio"]
+    assert alone.predict_proba(clips[0])[0] == pytest.approx([told.scores[name] for name in alone.classes_], abs=1e-6)
+
+
 def test_clips_can_be_told_relative_to_their_speaker(judge, clips):
     eight, said = [*clips, *clips, *clips[:2]], ["No."] * 8
     alone, found = judge.predict_proba(eight, said), judge.predict_proba(eight, said, speaker="Anna")
