@@ -50,10 +50,11 @@ docs: setup
 bench: setup
 	$(BIN)/python benchmarks
 
-# Inputs for every reader of outside bytes, by coverage where atheris installs, by random edits elsewhere.
+# Inputs for every reader of outside bytes, EACH seconds long; by coverage where atheris installs, by random edits elsewhere.
+EACH ?= 60
 fuzz: setup
 	-$(PIP) --only-binary :all: atheris
-	$(BIN)/python benchmarks/fuzz.py --record
+	$(BIN)/python benchmarks/fuzz.py --record --seconds $(EACH)
 	$(BIN)/python docs/reliability.py
 
 soak: setup

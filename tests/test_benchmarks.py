@@ -106,3 +106,13 @@ def test_multiply_adds_are_those_that_torch_counts(monkeypatch):
     with FlopCounterMode(display=False) as counted, torch.inference_mode():
         network(torch.randn(1, 32_000))
     assert math.isclose(wavlm.multiply_adds("small", 32_000), counted.get_total_flops() / 2, rel_tol=0.05)
+
+
+def test_random_edits_are_counted_and_what_fails_is_printed(monkeypatch, capsys):
+    from tests.fuzz_targets import TARGETS
+
+    fuzz = load("fuzz", monkeypatch)
+    assert fuzz.draws(*TARGETS["sniffer"], 0.3) > 3
+    with pytest.raises(ZeroDivisionError):
+        fuzz.draws(lambda data: 1 / 0, [b"x"], 0.3)
+    assert "failed on b" in capsys.readouterr().out
