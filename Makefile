@@ -61,11 +61,11 @@ soak: setup
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/soak.py --record
 	$(BIN)/python docs/reliability.py
 
-# Known holes in what is installed; in a place of its own, so that it changes nothing here. It needs the network.
+# Known holes in what is installed; in a place of its own, so that it changes nothing here. Without a network it only warns.
 audit: setup
 	$(PYTHON) -m venv $(VENV)/audit
-	$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
-	$(VENV)/audit/bin/pip-audit --requirement requirements/lock.txt --no-deps --disable-pip
+	-$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/python benchmarks/audit.py $(VENV)/audit/bin/pip-audit
 
 clean:
 	rm -rf $(VENV) runs
