@@ -2,8 +2,8 @@
 
     python benchmarks/audit.py PIP-AUDIT
 
-pip-audit calls a package it could not ask about "skipped", and then finds no holes: where it could ask about none, it passes. Here
-that is a warning. The exit code is 1 where holes are known, and 0 where nothing could be learnt.
+pip-audit calls a package it could not ask about "skipped", and then finds no holes: where it could ask about none, it passes.
+Here that is a warning. The exit code is 1 where holes are known, and 0 where nothing could be learnt.
 """
 
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 
 LOCK = Path(__file__).resolve().parents[1] / "requirements" / "lock.txt"
 HOW = ("--requirement", str(LOCK), "--no-deps", "--disable-pip", "--progress-spinner", "off", "--format", "json")
-MISSING = "warning: nothing is known of the holes in what requirements/lock.txt pins: {}; run `make audit` where there is a network."
+MISSING = "warning: nothing is known of holes in what requirements/lock.txt pins: {}; run `make audit` where there is a network."
 
 
 def told(report):

@@ -122,12 +122,12 @@ def test_an_audit_that_could_ask_nobody_is_no_clean_one(monkeypatch, capsys):
     audit = load("audit", monkeypatch)
     skipped = {"name": "a", "skip_reason": "Dependency not found on PyPI and could not be audited: a (1.0)"}
     clean = {"name": "b", "version": "1", "vulns": []}
-    holed = {"name": "c", "version": "2", "vulns": [{"id": "CVE-1", "fix_versions": ["2.1"]}, {"id": "CVE-2", "fix_versions": []}]}
+    holed = {"name": "c", "version": "2", "vulns": [{"id": "A", "fix_versions": ["2.1"]}, {"id": "B", "fix_versions": []}]}
     [said], code = audit.told({"dependencies": [skipped, skipped]})
     assert code == 0 and said.startswith("warning: nothing is known") and "any of 2 packages" in said
     assert audit.told({"dependencies": [clean]}) == (["0 known holes in 1 packages"], 0)
     lines, code = audit.told({"dependencies": [clean, holed, skipped]})
-    assert code == 1 and lines[0] == "c 2: CVE-1, mended in 2.1" and lines[1].endswith("no release")
+    assert code == 1 and lines[0] == "c 2: A, mended in 2.1" and lines[1].endswith("no release")
     assert lines[2] == "2 known holes in 2 packages; 1 could not be asked about"
     assert audit.main("/nowhere/pip-audit") == 0 and "pip-audit is not installed" in capsys.readouterr().out
     assert audit.main("/bin/true") == 0 and "got no answer" in capsys.readouterr().out
