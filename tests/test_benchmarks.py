@@ -131,3 +131,18 @@ def test_an_audit_that_could_ask_nobody_is_no_clean_one(monkeypatch, capsys):
     assert lines[2] == "2 known holes in 2 packages; 1 could not be asked about"
     assert audit.main("/nowhere/pip-audit") == 0 and "pip-audit is not installed" in capsys.readouterr().out
     assert audit.main("/bin/true") == 0 and "got no answer" in capsys.readouterr().out
+
+
+def test_a_stream_is_played_in_real_time_and_what_waited_is_one_chunk(monkeypatch):
+    import numpy as np
+
+    monkeypatch.syspath_prepend(str(FOLDER))
+    live, now = load("live", monkeypatch), [0.0]
+    monkeypatch.setattr(live.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(live.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    sizes, samples = [], np.arange(16000 + 500)
+    for chunk in live.played(samples, 0.0):
+        assert now[0] >= (sum(sizes) + len(chunk)) / 16000 - 1e-9, "no sound before it was played"
+        sizes.append(len(chunk))
+        now[0] += 0.55 if len(sizes) == 2 else 0.0  # a model computes
+    assert sizes == [1600, 1600, 8000, 1600, 1600, 1600, 500]
