@@ -3,7 +3,7 @@
     python benchmarks/live.py --run runs/demo --clips ../shared/data/ravdess [--minutes 2] [--set 'modalities=["audio"]']
 
 Two minutes take two minutes. What comes in while a model computes is handed over as one chunk, as `emojudge listen` does.
-"Stated" is the event's own `latency`; "by the clock" is when the event came, less when the sound that it speaks of had been played.
+"Stated" is the event's own `latency`; "by the clock" is when the event came, less when its last sound was played.
 """
 
 import os
