@@ -23,6 +23,7 @@ from uuid import uuid4
 import numpy as np
 
 from emojudge import audio, perturbations
+from emojudge.encoding import encode
 from emojudge.errors import DataError
 from emojudge.progress import track
 from emojudge.storage import digest, file_digest, write_tensors
@@ -227,7 +228,7 @@ class FeatureCache:
         import torch
 
         with torch.inference_mode():
-            frames, mask = self.encoder.encode(contents)
+            frames, mask = encode(self.encoder, contents)
         frames, lengths = frames.half().cpu().numpy(), mask.sum(1).tolist()
         return (np.ascontiguousarray(one[:, :length]) for one, length in zip(frames, lengths, strict=True))
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from emojudge.cache import FeatureCache, Item
+from emojudge.encoding import encode
 from emojudge.models import EmotionModel, Encoder, Frames
 from emojudge.types import Prediction
 
@@ -83,7 +84,7 @@ class LiveFrames:
 
     def __call__(self, ids: Sequence[str], random: Random | None = None, copy: int = 0) -> Frames:
         """Load and encode; gradients flow if the caller lets them."""
-        return self.encoder.encode([_choose(self.items[id], random, copy).load() for id in ids])
+        return encode(self.encoder, [_choose(self.items[id], random, copy).load() for id in ids])
 
     def length(self, id: str) -> float:
         """Seconds."""

@@ -66,7 +66,7 @@ class Training:
         self.micro_batch = min([self.settings.effective_batch, *learning])
         self.objective = Objective(model.card, examples.train)
         scaling.fit(model, sources, self.objective, examples.train)
-        self.optimiser = torch.optim.AdamW(parameter_groups(model))
+        self.optimiser = torch.optim.AdamW(parameter_groups(model), fused=True)
         self.parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
         self.mixed = mixed_precision(self.settings.precision, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.mixed is torch.float16)

@@ -24,7 +24,7 @@ LAYERS = [
     {"costs", "ledger"},
     {"audio", "corpora", "judges", "splits", "metrics", "selective", "losses", "layers", "refine", "batches", "checkpoints"}
     | {"timeline"},
-    {"encoders", "perturbations", "inspection", "agreement", "probabilities", "decisions"},
+    {"encoders", "encoding", "perturbations", "inspection", "agreement", "probabilities", "decisions"},
     {"media", "activity", "writers"},
     {"transcribers"},
     {"manifest", "cues", "cache", "models", "fusion", "judging", "compare", "tiny_checkpoints", "miniature"}
