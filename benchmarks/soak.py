@@ -1,14 +1,15 @@
 """Long work, watched: memory, open files and children after a tenth of it and at its end. `make soak`.
 
-    python benchmarks/soak.py [--clips 10000] [--answers 100000] [--isolated 1000] [--record]
+    python benchmarks/soak.py [--clips 10000] [--requests 1000] [--answers 100000] [--isolated 1000] [--record]
 
-10,000 clips through `predict`, 100,000 answers through the ledger, 1,000 recordings through the decoder's child. Requests through
-`serve` are those of benchmarks/serve.py. The models are tiny and their numbers mean nothing. `--record` keeps the figures in
-docs/soak.json, from which docs/reliability.md is made.
+10,000 clips through `predict`, 1,000 requests to `serve`, 100,000 answers through the ledger, 1,000 recordings through the
+decoder's child. The models are tiny and their numbers mean nothing. `--record` keeps the figures in docs/soak.json, from which
+docs/reliability.md is made.
 """
 
 import argparse
 import datetime
+import itertools
 import json
 import os
 import sys
@@ -20,25 +21,23 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 
-def state():
+def state(process):
     """MB resident, open files, children (zombies among them)."""
-    status = Path("/proc/self/status").read_text()
-    resident = int(status.partition("VmRSS:")[2].split()[0]) / 1024
-    children = sum(len(Path(f"/proc/self/task/{task}/children").read_text().split()) for task in _entries("task"))
-    return resident, len(_entries("fd")), children
-
-
-def _entries(name):
-    return [path.name for path in Path("/proc/self", name).iterdir()]
+    home = Path("/proc", str(process))
+    resident = int((home / "status").read_text().partition("VmRSS:")[2].split()[0]) / 1024
+    children = sum(len((task / "children").read_text().split()) for task in (home / "task").iterdir())
+    return resident, len(list((home / "fd").iterdir())), children
 
 
 def watched(what, count, steps):
-    """Do `count` of `steps`; the row of the table."""
+    """Do `count` of `steps`, each of which names the process that did it; the row of the table."""
     begun, early = time.monotonic(), None
-    for done, _ in enumerate(steps, 1):
+    for done, process in enumerate(steps, 1):
         if done == max(1, count // 10):
-            early = state()
-    late = state()
+            early = state(process)
+        if done == count:
+            time.sleep(1)  # a child that has answered takes a moment to leave
+            late = state(process)
     row = {"what": what, "done": done, "seconds": round(time.monotonic() - begun, 1)}
     row |= {"mb_early": round(early[0], 1), "mb_late": round(late[0], 1), "files_early": early[1], "files_late": late[1]}
     row["children"] = late[2]
@@ -60,18 +59,41 @@ def spoken(folder):
 
 def predicted(folder, count):
     """Recordings through a run's `predict`."""
-    from emojudge import EmoJudge, recordings, tiny
+    from emojudge import EmoJudge, recordings
 
-    os.environ["EMOJUDGE_CACHE"] = str(folder / "cache")
-    with tiny.experiment(None, ['modalities=["audio"]', "judge.judge=none", "data.limit=1"], folder / "run") as work:
-        work.everything()
-    judge = EmoJudge.load(folder / "run", ["recordings.activity=energy"])
+    judge = EmoJudge.load(trained(folder), ["recordings.activity=energy"])
     for number in range(count):
         out = {"jsonl": folder / "out" / f"{number}.jsonl"}
         job = recordings.Job(folder / f"{number % 20}.wav", out)
         skipped = {}
-        yield from recordings.predict([job], judge.timeline, skipped)
+        yield from ("self" for _ in recordings.predict([job], judge.timeline, skipped))
         assert not skipped
+
+
+def trained(folder):
+    """A tiny run."""
+    from emojudge import tiny
+
+    if not (folder / "run").exists():
+        os.environ["EMOJUDGE_CACHE"] = str(folder / "cache")
+        with tiny.experiment(None, ['modalities=["audio"]', "judge.judge=none", "data.limit=1"], folder / "run") as work:
+            work.everything()
+    return folder / "run"
+
+
+def served(folder, count):
+    """Requests to a server of its own, from eight clients; its children are those that decode."""
+    from serve import LIMITS, ask, form, serving
+
+    changes = [f"--set={change}" for change in (*LIMITS, "recordings.activity=energy")]
+    with serving(
+        [sys.executable, "-m", "emojudge", "serve", str(trained(folder)), "--no-page", "--port", "0", *changes]
+    ) as server:
+        process, port = server
+        bodies = [form((folder / f"{number}.wav").read_bytes(), words=False) for number in range(20)]
+        for _ in range(0, count, 100):
+            ask(port, 8, 100, bodies)
+            yield from itertools.repeat(process, 100)
 
 
 def answered(folder, count):
@@ -89,7 +111,8 @@ def answered(folder, count):
             keys = [digest(number) for number in range(start, start + 100)]
             ledger.intend(dict.fromkeys(keys, asked), "soak")
             ledger.record(*(Reply(Verdict("clip", "Sad", {"Sad": 1.0}, 0.9, "", "soak", key)) for key in keys))
-            yield from (ledger.find(key).label for key in keys)
+            assert all(ledger.find(key).label == "Sad" for key in keys)
+            yield from itertools.repeat("self", 100)
 
 
 def isolated(folder, count):
@@ -103,13 +126,14 @@ def isolated(folder, count):
             decoding.decode(folder / ("broken.wav" if number % 10 == 9 else f"{number % 20}.wav"))
         except AudioError:
             assert number % 10 == 9
-        yield
+        yield "self"
 
 
 def main():
     """Each kind of work, one line."""
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     options.add_argument("--clips", type=int, default=10_000)
+    options.add_argument("--requests", type=int, default=1_000)
     options.add_argument("--answers", type=int, default=100_000)
     options.add_argument("--isolated", type=int, default=1_000)
     options.add_argument("--record", action="store_true")
@@ -119,6 +143,7 @@ def main():
         spoken(folder)
         work = {
             "clips through `predict`": (told.clips, predicted),
+            "requests to `serve`": (told.requests, served),
             "answers through the ledger": (told.answers, answered),
             "recordings through the decoder's child": (told.isolated, isolated),
         }

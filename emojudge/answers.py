@@ -25,6 +25,9 @@ REASON_CHARACTERS = 500
 ANSWER_CHARACTERS = 100_000
 """Longer answers are not parsed."""
 
+MOST = 1e9
+"""No stated probability is larger, whatever its scale."""
+
 LEAST_MASS = 0.5
 """Of the next token's probability must lie on the labels; otherwise the model was about to say something else."""
 
@@ -168,7 +171,7 @@ def _clean(stated: Mapping[str, Any], labels: Sequence[str]) -> dict[str, float]
     """Stated probabilities of known labels, scaled to 1; empty where one of them makes no sense."""
     found = {match(name, labels): value for name, value in stated.items()}
     found.pop(None, None)
-    if not all(isinstance(value, int | float) and math.isfinite(value) and value >= 0 for value in found.values()):
+    if not all(isinstance(value, int | float) and 0 <= value <= MOST for value in found.values()):
         return {}
     total = sum(found.values())
     return {label: found.get(label, 0) / total for label in labels} if total else {}
@@ -181,7 +184,7 @@ def _from_tokens(tokens: Sequence[Mapping[str, Any]], prompt: Prompt, base: Verd
         start = _fold(token["token"]).lstrip("\"'*`")
         fitting = [label for label in prompt.labels if start and _fold(label).startswith(start)]
         for label in fitting:  # a beginning that several labels share counts for each in equal parts
-            mass[label] += math.exp(token["logprob"]) / len(fitting)
+            mass[label] += math.exp(min(token["logprob"], 0.0)) / len(fitting)
     total = sum(mass.values())
     if not total >= LEAST_MASS:
         return replace(base, outcome="invalid", reason=f"only {total:.0%} of the next token's probability is on labels")

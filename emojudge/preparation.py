@@ -54,6 +54,8 @@ def prepare(stages: Stages) -> Files | None:
     stage = {"made_from": made_from, "verify": config.data.verify}
     if stage.items() <= stages.done.get("prepare", {}).items() and stages.run.manifest_file().exists():
         return None
+    if stages.done.get("prepare", stage)["made_from"] != made_from:
+        stages.tell_changes()
     found, files = _check(loaded, utterances, config.data)
     if found.errors:
         raise DataError(found.errors[0])

@@ -3,7 +3,7 @@
 import platform
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from emojudge.storage import alone, digest, read_json, write_json
 
 PACKAGES = ("numpy", "scikit-learn", "torch", "transformers", "xllamacpp", "openai")
 """Their versions are recorded with every run."""
+SHOWN = 8
+"""Changed settings that are named; there may be hundreds after an update."""
 
 
 class Stages:
@@ -29,6 +31,7 @@ class Stages:
         path = run.file("run.json")
         self.about: dict[str, Any] = read_json(path) if path.exists() else {}
         self.done: dict[str, dict[str, Any]] = self.about.get("stages", {})
+        self._changes = list(differences(self.about.get("config", {}), run.config.model_dump(mode="json"))) if self.done else []
 
     def do(
         self,
@@ -51,11 +54,21 @@ class Stages:
             return False
         started = time.monotonic()
         with alone(self.run.root):
+            if known and known.get("made_from") != made_from:
+                self.tell_changes()
             say(f"{name} …")
             work()
         self.done[name] = {"made_from": made_from, "seconds": round(time.monotonic() - started, 2)}
         self.write()
         return True
+
+    def tell_changes(self) -> None:
+        """Say, once, which settings are not what this folder was made with: what follows is done again because of them."""
+        if self._changes:
+            more = f"; and {len(self._changes) - SHOWN} more" if len(self._changes) > SHOWN else ""
+            changes = "; ".join(self._changes[:SHOWN]) + more
+            say(f"{self.run.root} was made with other settings: {changes}. Each stage that depends on them is done again.")
+            self._changes = []
 
     def write(self, **facts: Any) -> None:
         """Write run.json: settings, versions, machine, commands, `facts`, and the stages so far."""
@@ -72,6 +85,20 @@ class Stages:
             "stages": self.done,
         }
         write_json(self.run.file("run.json"), self.about)
+
+
+def differences(before: Any, after: Any, name: str = "") -> Iterator[str]:
+    """Settings that differ, by their dotted names, with both values.
+
+    >>> list(differences({"judge": {"threshold": 0.3, "ask": "all"}}, {"judge": {"threshold": 0.1, "ask": "all"}}))
+    ['judge.threshold 0.3 → 0.1']
+    """
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in {**before, **after}:
+            yield from differences(before.get(key), after.get(key), f"{name}.{key}" if name else key)
+    elif before != after:
+        values = (repr(value) for value in (before, after))
+        yield f"{name} {' → '.join(value if len(value) < 60 else value[:57] + '...' for value in values)}"
 
 
 def stamp(path: str | None) -> tuple[int, int] | None:

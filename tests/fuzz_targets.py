@@ -5,6 +5,7 @@ tests/test_fuzz.py and benchmarks/fuzz.py feed them. A target returns nothing; w
 
 import io
 import json
+import os
 import struct
 import tempfile
 import warnings
@@ -21,7 +22,10 @@ from emojudge.settings import JudgeSettings
 from emojudge.types import Cues, Prediction, Utterance
 from tests import faulty
 
-FOLDER = Path(tempfile.mkdtemp(prefix="emojudge-fuzz-"))
+MEMORY = next((path for path in ("/dev/shm",) if os.access(path, os.W_OK)), None)
+"""Files in memory: to empty one on a disk takes ten times as long as to read it."""
+_KEPT = tempfile.TemporaryDirectory(prefix="emojudge-fuzz-", dir=os.environ.get("TMPDIR") or MEMORY)
+FOLDER = Path(_KEPT.name)
 LABELS = ("Sad", "Happy", "Angry")
 SOUND = faulty.TONE[:400]
 ALLOWED = {"WAV", "WAVEX", "RF64", "W64", "FLAC", "OGG", "MP3", "AIFF"}
@@ -39,8 +43,8 @@ def sniffer(data):
         containers.check(io.BytesIO(data), "x")
     except EmoJudgeError:
         return
-    try:
-        with soundfile.SoundFile(io.BytesIO(data)) as sound:
+    try:  # by its number, as emojudge.audio does: a decoder that seeks before the start of a BytesIO is an error nobody can catch
+        with kept(data, "sound").open("rb") as stream, soundfile.SoundFile(stream.fileno(), closefd=False) as sound:
             assert sound.format in ALLOWED and "ADPCM" not in sound.subtype, (sound.format, sound.subtype)
     except soundfile.LibsndfileError:
         pass
@@ -95,6 +99,19 @@ def answer(data):
     assert found.label in (None, *LABELS) and 0 <= found.confidence <= 1 and (found.label is None) == (found.outcome != "ok")
 
 
+def completion(data):
+    """A whole answer of a service, also one that is to tell of its tokens."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return
+    for told in ("labels", "logprobs"):
+        asked = build("a", "Well.", Cues("a", 1.0), shown="Sad", labels=LABELS, settings=JudgeSettings(confidence_from=told))
+        verdict = answers.read(found, asked, "j")
+        assert 0 <= verdict.confidence <= 1 and all(0 <= share <= 1 for share in verdict.probabilities.values())
+        assert (verdict.label is None) == (verdict.outcome != "ok")
+
+
 def tensors(data):
     for reader in (storage.read_tensors, storage.read_metadata):
         try:
@@ -126,6 +143,9 @@ _SOUNDS = [
     _OGG,
 ]
 _ANSWER = b'{"label": "Sad", "confidence": 93, "probabilities": {"Sad": 93, "Happy": 7}, "reason": "quiet"}'
+_MESSAGE = b'{"choices": [{"message": {"content": "{}"}, "finish_reason": "stop", "logprobs": '
+_MESSAGE += b'{"content": [{"top_logprobs": [{"token": "Sad", "logprob": -0.1}, {"token": "H", "logprob": -2.5}]}]}}]}'
+_SAID = json.dumps(json.dumps({"label": "Sad", "confidence": 93, "probabilities": {"Sad": 93, "Happy": 7}})).encode()
 _ROW = b'{"id": "a", "audio": "a.wav", "text": "No.", "emotion": "Sad", "votes": {"Sad": 2}, "start": 0.5, "valence": 3}\n'
 _TABLE = b'id,audio,text,speaker,split,emotion,valence,votes\na,a.wav,"No, no.",ann,train,Sad,2,"{""Sad"": 2}"\n'
 
@@ -142,6 +162,17 @@ TARGETS = {
     "answer": (
         answer,
         [_ANSWER, b"```json\n" + _ANSWER + b"\n```", b'{"label": NaN, "confidence": 1e999}', b'{"a":' * 5000 + b"}" * 5000],
+    ),
+    "completion": (
+        completion,
+        [
+            _MESSAGE,
+            _MESSAGE.replace(b'"{}"', _SAID),
+            _MESSAGE.replace(b'"{}"', _SAID.replace(b"93,", b"1" + b"0" * 400 + b",")),
+            _MESSAGE.replace(b"-0.1", b"9999"),
+            b'{"choices": []}',
+            b"[" * 500,
+        ],
     ),
     "tensors": (tensors, [_tensors(), struct.pack("<Q", 1 << 60) + b"{}", b"\x80\x04\x95"]),
     "shard": (

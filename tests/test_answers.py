@@ -93,7 +93,8 @@ def test_no_completion_at_all(completion):
 
 
 @pytest.mark.parametrize(
-    "stated", [{"Sad": math.nan}, {"Sad": -5, "Happy": 0}, {"Joy": 100}, {"Sad": "90", "Happy": 5}, {}, {"Sad": 1e999}]
+    "stated",
+    [{"Sad": math.nan}, {"Sad": -5, "Happy": 0}, {"Joy": 100}, {"Sad": "90", "Happy": 5}, {}, {"Sad": 1e999}, {"Sad": 10**400}],
 )
 def test_senseless_probabilities_are_dropped_and_the_answer_stays(stated):
     found = verdict(answer(probabilities=stated))
@@ -118,6 +119,10 @@ def test_confidence_from_the_label_token():
     assert found.label == "Surprise"
     assert found.confidence == pytest.approx(0.75)
     assert sum(found.probabilities.values()) == pytest.approx(1)
+
+
+def test_a_token_more_than_certain_counts_as_certain():
+    assert tokens(Sad=1e300, Happy=1e300).probabilities == pytest.approx({"Sad": 0.5, "Surprise": 0, "Happy": 0.5})
 
 
 def test_a_shared_beginning_counts_for_each_label_in_equal_parts():

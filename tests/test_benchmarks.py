@@ -106,3 +106,43 @@ def test_multiply_adds_are_those_that_torch_counts(monkeypatch):
     with FlopCounterMode(display=False) as counted, torch.inference_mode():
         network(torch.randn(1, 32_000))
     assert math.isclose(wavlm.multiply_adds("small", 32_000), counted.get_total_flops() / 2, rel_tol=0.05)
+
+
+def test_random_edits_are_counted_and_what_fails_is_printed(monkeypatch, capsys):
+    from tests.fuzz_targets import TARGETS
+
+    fuzz = load("fuzz", monkeypatch)
+    assert fuzz.draws(*TARGETS["sniffer"], 0.3) > 3
+    with pytest.raises(ZeroDivisionError):
+        fuzz.draws(lambda data: 1 / 0, [b"x"], 0.3)
+    assert "failed on b" in capsys.readouterr().out
+
+
+def test_an_audit_that_could_ask_nobody_is_no_clean_one(monkeypatch, capsys):
+    audit = load("audit", monkeypatch)
+    skipped = {"name": "a", "skip_reason": "Dependency not found on PyPI and could not be audited: a (1.0)"}
+    clean = {"name": "b", "version": "1", "vulns": []}
+    holed = {"name": "c", "version": "2", "vulns": [{"id": "A", "fix_versions": ["2.1"]}, {"id": "B", "fix_versions": []}]}
+    [said], code = audit.told({"dependencies": [skipped, skipped]})
+    assert code == 0 and said.startswith("warning: nothing is known") and "any of 2 packages" in said
+    assert audit.told({"dependencies": [clean]}) == (["0 known holes in 1 packages"], 0)
+    lines, code = audit.told({"dependencies": [clean, holed, skipped]})
+    assert code == 1 and lines[0] == "c 2: A, mended in 2.1" and lines[1].endswith("no release")
+    assert lines[2] == "2 known holes in 2 packages; 1 could not be asked about"
+    assert audit.main("/nowhere/pip-audit") == 0 and "pip-audit is not installed" in capsys.readouterr().out
+    assert audit.main("/bin/true") == 0 and "got no answer" in capsys.readouterr().out
+
+
+def test_a_stream_is_played_in_real_time_and_what_waited_is_one_chunk(monkeypatch):
+    import numpy as np
+
+    monkeypatch.syspath_prepend(str(FOLDER))
+    live, now = load("live", monkeypatch), [0.0]
+    monkeypatch.setattr(live.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(live.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    sizes, samples = [], np.arange(16000 + 500)
+    for chunk in live.played(samples, 0.0):
+        assert now[0] >= (sum(sizes) + len(chunk)) / 16000 - 1e-9, "no sound before it was played"
+        sizes.append(len(chunk))
+        now[0] += 0.55 if len(sizes) == 2 else 0.0  # a model computes
+    assert sizes == [1600, 1600, 8000, 1600, 1600, 1600, 500]

@@ -100,9 +100,22 @@ def test_a_second_run_finds_everything_done(run, corpus, capfd):
 
 def test_a_changed_setting_redoes_what_depends_on_it_and_no_more(run, corpus, capfd):
     experiment(corpus, run.run.root, "judge.threshold=0.1").everything()
-    redone = {line.split(" …")[0] for line in capfd.readouterr().err.splitlines() if line.endswith(" …")}
+    said = capfd.readouterr().err
+    redone = {line.split(" …")[0] for line in said.splitlines() if line.endswith(" …")}
     assert redone == {"refine emotions seed-0", "evaluate", "report"}
+    [difference] = [line for line in said.splitlines() if "was made with other settings" in line]
+    assert f": judge.threshold {run.config.judge.threshold} → 0.1. Each stage that depends on them is done again." in difference
+    assert said.index(difference) < said.index("refine emotions")
     experiment(corpus, run.run.root).everything()
+    assert capfd.readouterr().err.count("was made with other settings") == 1
+    experiment(corpus, run.run.root).everything()
+    assert "other settings" not in capfd.readouterr().err
+
+
+def test_a_changed_corpus_is_told_before_it_is_read(corpus, tmp_path, capfd):
+    for limit in (2, 1):
+        experiment(corpus, tmp_path, f"data.limit={limit}").prepare()
+    assert "was made with other settings: data.limit 2 → 1." in capfd.readouterr().err
 
 
 def test_numbers_are_the_same_on_a_second_machine(run, corpus, tmp_path):

@@ -53,6 +53,7 @@ test_any_json_lines_are_a_table_or_a_sentence = fuzzed("json_table", 150)
 test_any_rows_are_read_or_a_sentence = fuzzed("json_lines", 150)
 test_no_text_leaves_its_quotes = fuzzed("prompt", 100)
 test_no_answer_leaves_the_labels = fuzzed("answer", 150)
+test_no_completion_is_more_than_a_verdict = fuzzed("completion", 150)
 test_damaged_tensors_are_a_sentence = fuzzed("tensors", 150)
 test_damaged_shards_are_left_out = fuzzed("shard", 150)
 

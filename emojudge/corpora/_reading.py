@@ -135,7 +135,7 @@ def number(text: str | float | None, where: str) -> float | None:
         return None
     try:
         value = float(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last: a whole number of 400 digits
         value = math.inf
     if math.isfinite(value):
         return value

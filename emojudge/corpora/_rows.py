@@ -1,6 +1,7 @@
 """A row of anyone's table, whatever file it stood in, as an utterance; the columns are listed at the top of `table.py`."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,11 @@ def string(cell: Any) -> str | None:
 
 def _votes(cell: Any, where: str, labels: Mapping[str, str]) -> dict[str, float]:
     """Votes by our label names; names that mean the same are added up, and names without a number left out."""
-    content = json_object(cell, where) if isinstance(cell, str) and cell else cell or {}
+    if cell is None or cell == "" or (isinstance(cell, float) and math.isnan(cell)):  # so some programs write an empty cell
+        return {}
+    content = json_object(cell, where) if isinstance(cell, str) else cell
+    if not isinstance(content, Mapping):
+        raise DataError(f'{where}: votes are {str(content)[:40]!r}; write them as {{"name": number}}, or leave them empty.')
     votes: dict[str, float] = {}
     for name, cell_count in content.items():
         count = number(cell_count, where)
