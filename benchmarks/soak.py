@@ -143,7 +143,7 @@ def main():
         spoken(folder)
         work = {
             "clips through `predict`": (told.clips, predicted),
-            "requests to `serve`": (told.requests, served),
+            "requests to `serve`, whose one child decodes": (told.requests, served),
             "answers through the ledger": (told.answers, answered),
             "recordings through the decoder's child": (told.isolated, isolated),
         }
