@@ -90,10 +90,17 @@ def replicates(tallies: Sequence[Tally], resamples: int, seed: int) -> list[np.n
 
 
 def _resampled(totals: np.ndarray, resamples: int, rng: np.random.Generator, block: int = 200) -> np.ndarray:
-    """Weighted sums of `totals` over clusters; in blocks, so that 25,000 clusters fit in memory."""
+    """Weighted sums of `totals` over clusters; in blocks, so that 25,000 clusters fit in memory.
+
+    Where every cluster is one clip in one cell, what was drawn is counted by cell: the same sums, three times as fast.
+    """
     count = len(totals)
     flat = totals.reshape(count, -1)
     rows = [flat.sum(0, keepdims=True)]
+    if (flat.max(1, initial=0) == 1).all() and rows[0].sum() == count and flat.min(initial=0) == 0:
+        cells = flat.argmax(1)
+        rows += [np.bincount(cells[rng.integers(0, count, count)], minlength=flat.shape[1])[None] for _ in range(resamples)]
+        return np.concatenate(rows).reshape(-1, *totals.shape[1:])
     weights = np.empty((min(block, resamples), count))
     for start in range(0, resamples, block):
         some = weights[: resamples - start]

@@ -6,6 +6,7 @@ import pytest
 
 from emojudge.compare import (
     Estimate,
+    Tally,
     bootstrap_p,
     changes,
     detectable,
@@ -241,3 +242,13 @@ def test_changes_add_up():
 def test_what_cannot_be_measured_has_no_value():
     assert interval(np.array([np.nan, 0.5])) == Estimate(None)
     assert interval(np.array([0.5, np.nan, np.nan])) == Estimate(0.5)
+
+
+def test_single_clips_are_counted_to_the_sums_that_weights_give():
+    rng = np.random.default_rng(0)
+    gold, predicted = (rng.choice(list("abc"), 300) for _ in range(2))
+    single = tally_labels(gold, predicted, [str(n) for n in range(300)], "abc")
+    # A cell that is everywhere 2 makes the same clips take the way of all other tallies.
+    padded = Tally(single.clusters, np.concatenate([single.totals, np.full((300, 1, 3), 2.0)], axis=1))
+    counted, weighted = (replicates([tally], 50, seed=3)[0] for tally in (single, padded))
+    assert counted.dtype == weighted.dtype and np.array_equal(counted, weighted[:, :3])
