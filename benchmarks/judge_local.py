@@ -1,6 +1,6 @@
 """The offline judge's seconds a verdict: one token over a shared beginning, beside a whole JSON answer from nothing each time.
 
-    python benchmarks/judge_local.py [--questions 3]
+    python benchmarks/judge_local.py [--questions 2]
 
 Qwen2.5-Coder 1.5B in llama.cpp in all. Ours is `confidence_from = "logprobs"` without reasons: the rules, which begin every
 prompt, are read once, and one token's log-probabilities are the answer. The peer asks for the paper's JSON and reads the whole
@@ -45,7 +45,7 @@ def asking(questions: int, confidence: str, keeps: bool) -> Work:
 
 def main() -> None:
     parser = options(__doc__, repeats=2)
-    parser.add_argument("--questions", type=int, default=3)
+    parser.add_argument("--questions", type=int, default=2)
     asked = parser.parse_args()
     systems = {
         "one token, beginning kept": ("logprobs", True),
