@@ -54,7 +54,7 @@ def bare(count: int, settings: JudgeSettings) -> Work:
 
 
 def main() -> None:
-    parser = options(__doc__)
+    parser = options(__doc__, repeats=9)
     parser.add_argument("--requests", type=int, default=300)
     parser.add_argument("--concurrency", type=int, default=4)
     asked = parser.parse_args()
