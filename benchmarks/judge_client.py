@@ -1,6 +1,6 @@
 """What asking costs beside the answer: our judge against a bare asyncio loop of the openai package, on the same test double.
 
-    python benchmarks/judge_client.py [--requests 300] [--concurrency 4]
+    python benchmarks/judge_client.py [--requests 1000] [--concurrency 4]
 
 The test double is a process of its own and answers at once, so this is all machinery. The loop sends the same requests and
 parses the label; ours also builds prompts, keeps a ledger on disk that survives a crash, checks every answer and keeps the order.
@@ -54,8 +54,8 @@ def bare(count: int, settings: JudgeSettings) -> Work:
 
 
 def main() -> None:
-    parser = options(__doc__, repeats=9)
-    parser.add_argument("--requests", type=int, default=300)
+    parser = options(__doc__)
+    parser.add_argument("--requests", type=int, default=1000)
     parser.add_argument("--concurrency", type=int, default=4)
     asked = parser.parse_args()
     with server() as url:
