@@ -18,10 +18,9 @@ def export(
         bool, typer.Option("--int8", help="8-bit weights in the encoders; docs/scale.md has what that costs.")
     ] = False,
 ) -> None:
-    """Write a run for ONNX Runtime: a folder that --run takes, with what predicting needs and nothing of the corpus."""
+    """Write a run or bundle for ONNX Runtime: a folder that --run takes, with what predicting needs and nothing of the corpus."""
     if format != "onnx":
         raise UnknownName(f"There is no format {format!r} to export to; there is onnx.")
-    from emojudge import onnx_export
-    from emojudge.runs import RunFolder
+    from emojudge import bundles, onnx_export
 
-    print(*onnx_export.export(RunFolder.open(run), output, int8), sep="\n")
+    print(*onnx_export.export(bundles.open_run(run), output, int8), sep="\n")

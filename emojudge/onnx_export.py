@@ -63,7 +63,7 @@ def export(run: RunFolder, into: Path, int8: bool = False) -> list[Path]:
     config = run.config.model_copy(update={"seeds": run.config.seeds[:1]})
     part, models, written = run.parts()[0], Models(run.parts()[0], config), []
     for task in config.tasks:
-        for system in models.systems:
+        for system in config.systems_of(task):
             model, encoders = models.model(task, system)
             folder = into / task / system
             written.append(_write_model(model, folder))

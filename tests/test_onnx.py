@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from emojudge import EmoJudge, onnx_export, onnx_models, tiny
+from emojudge import EmoJudge, offline, onnx_export, onnx_models, tiny
 from emojudge.audio import Normaliser
 from emojudge.config import load_config
-from emojudge.errors import ModelError
+from emojudge.errors import MissingWeights, ModelError
 from emojudge.features import Features
 from emojudge.modelling import settings_of
 from emojudge.models import EmotionModel, ModelCard, save, trained_encoders
@@ -116,3 +116,15 @@ def test_int8_is_smaller_and_near(run, exported, tmp_path):
     assert not (tmp_path / "encoder.onnx.data").exists()
     off = float((after - before).norm() / before.norm())
     assert 1e-5 < off < 0.1, "near, and not the same"
+
+
+def test_a_bundle_whose_tasks_hear_with_different_ears_is_exported_too(tmp_path, monkeypatch):
+    try:
+        offline.whisper_base(), offline.minilm()
+    except MissingWeights:
+        pytest.skip("requirements/weights.txt is not installed")
+    monkeypatch.setenv("EMOJUDGE_CACHE", str(tmp_path / "cache"))
+    result = call("export", "base", "--output", tmp_path / "exported")
+    assert result.exit_code == 0, result.output
+    bundle, exported = EmoJudge.load("base"), EmoJudge.load(tmp_path / "exported")
+    assert np.abs(logs(exported, CLIPS, TEXTS) - logs(bundle, CLIPS, TEXTS)).max() < 1e-4
