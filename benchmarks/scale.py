@@ -68,9 +68,9 @@ def main(
             costs.append(cost(list(itertools.islice(itertools.cycle(files), count)), [*options, f"--workers={many}"], bare))
             sound, cpu, clock, peak = costs[-1]
             print(f"| {many} | {count} | {sound:.0f} | {cpu:.0f} | {clock:.0f} | {peak:.0f} |", flush=True)
-        *_, before, last = costs
-        if last.cpu <= before.cpu:
+        if len(costs) < 2 or costs[-1].cpu <= costs[-2].cpu:
             continue
+        before, last = costs[-2:]
         rate = (last.sound - before.sound) / (last.cpu - before.cpu)
         hours = 1e6 / rate
         print(f"{many} workers: {rate:.1f} s of sound a second of one core; 10^6 hours of sound take {hours:,.0f} core-hours,")
