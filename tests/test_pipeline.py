@@ -93,7 +93,7 @@ def test_nothing_is_transcribed_for_the_voice_alone(run, judge, clips, monkeypat
 def test_clips_can_be_told_relative_to_their_speaker(judge, clips):
     eight, said = [*clips, *clips, *clips[:2]], ["No."] * 8
     alone, found = judge.predict_proba(eight, said), judge.predict_proba(eight, said, speaker="Anna")
-    assert np.allclose(found, relative(alone, "Anna")) and not np.allclose(found, alone, atol=1e-3)
+    assert np.allclose(found, relative(alone, "Anna")) and not np.allclose(found, alone)
     assert judge.predict(eight, said, speaker=["Anna"] * 8).tolist() == [judge.classes_[i] for i in found.argmax(1)]
     with pytest.raises(DataError, match="Anna speaks in 3 clips"):
         judge.predict(clips, "No.", speaker="Anna")
