@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from queue import Empty, Queue
 from typing import Any
 
@@ -119,14 +120,19 @@ class OpenAIJudge:
         """Ask until there is an answer or no hope of one; a failure is a reply too, and the label stays."""
         import openai
 
-        endpoint = client.chat.completions if self.exchange.path.endswith("completions") else client.responses
+        # As `extra_body` the request goes out as it is; given by name, each part of it is compared with the package's types,
+        # which takes four times as long as all the rest (docs/performance.md).
+        if self.exchange.path.endswith("completions"):
+            create = partial(client.chat.completions.with_streaming_response.create, model=self.exchange.model, messages=[])
+        else:
+            create = client.responses.with_streaming_response.create
         begun, attempt = time.monotonic(), 0
         while True:
             sent = self.exchange.body(prompt)
             if not self.pace.take(tokens_of(prompt), stop):
                 return self.exchange.failure(prompt, "The run was left.", time.monotonic() - begun)
             try:
-                with endpoint.with_streaming_response.create(**sent) as response:
+                with create(extra_body=sent) as response:
                     self.pace.note(response.headers)
                     answer = b"".join(chunks(response, ANSWER_BYTES))
                 return self.exchange.reply(prompt, answer, time.monotonic() - begun)
