@@ -48,8 +48,8 @@ WHY = {
     "51 % and convolutions 32 %; the latter run below the rate of plain products, which is most of the gap.",
     "train_head": "By profile 48 % of a step are the two products of A with every frame, which the loop needs as well, and 14 % "
     "the squares of frames: whatever stands around them, five times is out of reach (notes/LOG.md, 2026-11-28).",
-    "judge_client": "The loop names what it sends, as the package's documentation does, and each part of it is then compared with "
-    "the package's types, which is 4 of its 5.5 ms; ours sends the body as it is (`extra_body`), prompt, ledger, check and all.",
+    "judge_client": "The loop names what it sends, as the package's documentation does, and each part of it is then compared "
+    "with the package's types: 4 of its 5.5 ms. Ours sends the body as it is (`extra_body`), with ledger, check and all.",
     "serve": "Micro-batching brings 1.6 times as many clips from 32 clients, and each for .06 seconds of a core instead of "
     ".11; what is left is Whisper's arithmetic, which no batch saves on a processor, so its must of 2 is missed there.",
 }

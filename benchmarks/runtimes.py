@@ -1,4 +1,5 @@
-"""What ONNX Runtime costs and gives: a run by PyTorch, exported, and exported with 8-bit weights, on the same test clips.
+"""What other runtimes and number formats cost and give: a run by PyTorch, the same with its frozen encoders in bfloat16,
+exported to ONNX, and exported with 8-bit weights, on the same test clips.
 
     python benchmarks/runtimes.py --run runs/ravdess_emobox [--clips 0]
 
@@ -30,6 +31,8 @@ def main(run: Path = Path("runs/ravdess_emobox"), clips: int = 0) -> None:
         for label in list(folders)[1:]:
             onnx_export.export(opened, folders[label], int8="8" in label)
         judges = {label: EmoJudge.load(folder) for label, folder in folders.items()}
+        frozen = [name for name in opened.config.modalities if getattr(opened.config, name).train == "none"]
+        judges["PyTorch, bfloat16"] = EmoJudge.load(run, [f"{name}.encoder_precision=bfloat16" for name in frozen])
         first = streams.load(str(rows[0].audio))
         for judge in judges.values():
             judge.predict_proba(first)  # opens the models
@@ -48,7 +51,7 @@ def main(run: Path = Path("runs/ravdess_emobox"), clips: int = 0) -> None:
         for label, scores in found.items():
             given = np.array(scores)
             said = [classes[i] for i in given.argmax(1)]
-            size = sum(file.stat().st_size for file in folders[label].rglob("*.onnx*")) / 1e6
+            size = sum(file.stat().st_size for file in folders.get(label, run).rglob("*.onnx*")) / 1e6
             off = np.abs(np.log(given) - np.log(base)).max()
             same = (given.argmax(1) == base.argmax(1)).mean()
             speed = seconds["PyTorch"] / seconds[label]

@@ -4,7 +4,7 @@ A folder of safetensors files per encoder::
 
     features/3f2a…/shard-9c41….safetensors     about 256 items each: key → (L, T, D) float16
 
-An item's key is the digest of what the encoder is shown; the folder's name is the encoder's fingerprint. So
+An item's key is the digest of what the encoder is shown; the folder's name is the encoder's fingerprint, and its precision. So
 nothing stale is ever read, and the same clip in two runs is computed once. A shard is written whole or not
 at all, under a name of its own: a process that dies loses the shard it was working on, and two may work side by side.
 """
@@ -23,7 +23,7 @@ from uuid import uuid4
 import numpy as np
 
 from emojudge import audio, perturbations
-from emojudge.encoding import encode
+from emojudge.encoding import encode, folder_of
 from emojudge.errors import DataError
 from emojudge.progress import track
 from emojudge.storage import digest, file_digest, write_tensors
@@ -134,7 +134,7 @@ class FeatureCache:
 
     def __init__(self, folder: str | Path, encoder: Any) -> None:
         self.encoder = encoder
-        self.folder = Path(folder) / encoder.fingerprint[:24]
+        self.folder = Path(folder) / folder_of(encoder)
         self._places: dict[str, _Place] = {}
         self._seen: set[Path] = set()
         self._maps: dict[Path, np.memmap] = {}

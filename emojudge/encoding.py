@@ -1,4 +1,4 @@
-"""How much an encoder is given at once."""
+"""How much an encoder is given at once, and how precisely it computes."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -28,6 +28,21 @@ def encode(encoder: Any, batch: Sequence[Any]) -> Any:
         torch.cat([pad(frames, (0, 0, 0, longest - frames.shape[2])) for frames, _ in parts]),
         torch.cat([pad(mask, (0, longest - mask.shape[1])) for _, mask in parts]),
     )
+
+
+def halve(encoder: Any) -> None:
+    """Let a frozen encoder compute in bfloat16; it keeps the fingerprint of the weights as they were, so a model fits either."""
+    import torch
+
+    encoder.fingerprint  # noqa: B018 (digested when it is first asked for, and kept)
+    encoder.module.to(torch.bfloat16)
+
+
+def folder_of(encoder: Any) -> str:
+    """Where features of an encoder are kept: apart for each of its precisions."""
+    weight = next(encoder.module.parameters(), None)
+    precise = weight is None or weight.dtype.itemsize > 2
+    return encoder.fingerprint[:24] + ("" if precise else "-bfloat16")
 
 
 def _parts(batch: Sequence[Any]) -> Iterator[Sequence[Any]]:

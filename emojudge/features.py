@@ -10,7 +10,8 @@ import numpy as np
 from emojudge import audio, perturbations
 from emojudge.audio import Normaliser
 from emojudge.cache import Clip, FeatureCache, Line
-from emojudge.errors import AudioError
+from emojudge.encoding import halve
+from emojudge.errors import AudioError, ConfigError
 from emojudge.inference import CachedFrames, LiveFrames, Source, pick_device
 from emojudge.models import Encoder
 from emojudge.offline import cache_folder
@@ -26,13 +27,17 @@ class Features:
     `skipped` collects what could not be read: utterance id → the sentence that says why.
 
     Raises:
-        ConfigError: `audio.condition` or `audio.augment` names a change that there is not.
+        ConfigError: `audio.condition` or `audio.augment` names a change that there is not, or an encoder that learns is
+            to compute in bfloat16 throughout.
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
         for change in (config.audio.condition, *config.audio.augment):
             perturbations.apply(change, np.zeros(160, np.float32))  # before hours of work, not after
+        for name in config.modalities:
+            if self.settings(name).encoder_precision != "float32" and self.settings(name).train != "none":
+                raise ConfigError(f"{name}.encoder_precision is for frozen encoders; set {name}.precision for one that learns.")
         self.skipped: dict[str, str] = {}
         self._encoders: dict[str, Encoder] = {}
         self._moments: dict[str, dict[str, np.ndarray]] = {}
@@ -69,6 +74,8 @@ class Features:
             encoder = module.open(argument, settings)
             encoder.prepare(settings)
             encoder.module.to(pick_device(settings.device))
+            if settings.encoder_precision == "bfloat16":
+                halve(encoder)
             self._encoders[modality] = encoder
         return self._encoders[modality]
 

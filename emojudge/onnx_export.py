@@ -15,6 +15,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from emojudge.config import load_config
 from emojudge.errors import ConfigError, DataError, MissingExtra
 from emojudge.hearing import Models
 from emojudge.models import EmotionModel, Encoder
@@ -61,6 +62,7 @@ def export(run: RunFolder, into: Path, int8: bool = False) -> list[Path]:
     if into.exists():
         raise DataError(f"{into} exists; name a new folder for --output.")
     config = run.config.model_copy(update={"seeds": run.config.seeds[:1]})
+    config = load_config(base=config, changes=[f"{name}.encoder_precision=float32" for name in config.modalities])
     part, models, written = run.parts()[0], Models(run.parts()[0], config), []
     for task in config.tasks:
         for system in config.systems_of(task):

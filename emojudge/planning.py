@@ -86,6 +86,9 @@ def plan(task: str, outputs: tuple[str, ...], settings: Mapping[str, AudioSettin
     frozen = [e.module for m, e in encoders.items() if settings[m].train == "none"]
     named = [pair for module in (model, *frozen) for pair in module.named_parameters()]
     total, trained = sum(p.numel() for _, p in named), sum(p.numel() for p in model.parameters() if p.requires_grad)
+    halved = sum(
+        p.numel() for m, e in encoders.items() if settings[m].encoder_precision != "float32" for p in e.module.parameters()
+    )
     adapted = sum(p.numel() for name, p in named if name.endswith(ORIGINAL))
     first = next(iter(settings.values()))
     mixed, batch = first.precision != "float32", first.effective_batch if first.train == "none" else first.micro_batch
@@ -95,7 +98,7 @@ def plan(task: str, outputs: tuple[str, ...], settings: Mapping[str, AudioSettin
         system="early" if len(settings) > 1 else card.modalities[0],
         parameters=total,
         trained=trained,
-        weights=4 * total,
+        weights=4 * total - 2 * halved,
         gradients=4 * trained,
         optimiser=8 * trained,
         activations=kept + 4 * adapted + (2 * total if mixed else 0),  # sums with adapters, and autocast's copies of weights

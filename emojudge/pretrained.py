@@ -147,8 +147,10 @@ def chosen(layers: Literal["all", "last"] | Sequence[int], blocks: int) -> tuple
 
 def fingerprint(module: "nn.Module", about: dict[str, Any]) -> str:
     """Digest of every pretrained weight and of `about`, which holds all else that changes the output."""
+    import torch
+
     total = hashlib.sha256(digest(about).encode())
     for name, tensor in sorted(original_state(module).items()):
         total.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        total.update(tensor.detach().cpu().contiguous().numpy().reshape(-1).view("u1").data)
+        total.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()

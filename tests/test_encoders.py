@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from emojudge import registry
+from emojudge import encoding, registry
 from emojudge import tiny_checkpoints as tiny
 from emojudge.errors import ConfigError, MissingWeights, ModelError
 from emojudge.models import EmotionModel, ModelCard
@@ -211,6 +211,20 @@ def test_the_fingerprint_names_all_that_changes_the_output(case):
     with torch.no_grad():
         next(changed.module.parameters()).add_(1e-3)
     assert changed.fingerprint != opener().fingerprint
+
+
+def test_half_the_bits_change_frames_a_little_and_have_a_folder_of_their_own(case):
+    opener, inputs = case
+    encoder = opener(layers="all")
+    with torch.inference_mode():
+        whole, mask = encoder.encode(inputs)
+        name, fingerprint = encoding.folder_of(encoder), encoder.fingerprint
+        encoding.halve(encoder)
+        half, same = encoder.encode(inputs)
+    assert half.dtype == torch.float32 and torch.equal(mask, same)
+    off = ((half - whole) * mask[:, None, :, None]).norm() / (whole * mask[:, None, :, None]).norm()
+    assert 0 < off < 0.05
+    assert encoder.fingerprint == fingerprint and encoding.folder_of(encoder) == f"{name}-bfloat16"
 
 
 @pytest.mark.parametrize(("name", "kind"), [("whisper", AudioSettings), ("hf_speech", AudioSettings), ("hf_text", TextSettings)])

@@ -99,6 +99,19 @@ def test_clips_can_be_told_relative_to_their_speaker(judge, clips):
         judge.predict(clips, "No.", speaker="Anna")
 
 
+def test_a_frozen_encoder_may_compute_in_half_the_bits(judge, run, clips, tmp_path, monkeypatch):
+    half = [f"{name}.encoder_precision=bfloat16" for name in ("audio", "text")]
+    with pytest.raises(ConfigError, match="encoder_precision is for frozen encoders"):
+        EmoJudge.load(run, half)
+    monkeypatch.setenv("EMOJUDGE_CACHE", str(tmp_path))
+    frozen = tiny_run(tmp_path / "run", "audio.train=none", "text.train=none", "tasks=['attributes']")
+    wanted, found = (
+        EmoJudge.load(frozen, changes).explain(clips[1], "No.").predictions["attributes"]["fusion"].scores
+        for changes in ([], half)
+    )
+    assert found != wanted and list(found.values()) == pytest.approx(list(wanted.values()), rel=0.05)
+
+
 def test_what_cannot_be_heard_is_one_sentence(judge, tmp_path):
     with pytest.raises(AudioError, match="cannot be opened"):
         judge.predict("nowhere.wav")

@@ -209,7 +209,8 @@ class EcapaEncoder:
         Returns:
             frames (B, 1, T, D) float32, 10 ms apart, and mask (B, T), True where a frame belongs to the clip.
         """
-        clips = [self.module(self.log_mel(samples)) for samples in batch]
+        own = next(self.module.parameters()).dtype
+        clips = [self.module(self.log_mel(samples).to(own)) for samples in batch]
         lengths = torch.tensor([len(clip) for clip in clips], device=clips[0].device)
         mask = torch.arange(int(lengths.max()), device=lengths.device) < lengths[:, None]
         return nn.utils.rnn.pad_sequence(clips, batch_first=True).unsqueeze(1).float(), mask
