@@ -27,6 +27,7 @@ from typing import Annotated
 import typer
 
 from emojudge import streams
+from emojudge.runs import RunFolder
 
 BOUNDARY = "a-boundary-that-no-clip-holds"
 LIMITS = ("service.rate=1000000", "service.queue=64")
@@ -54,7 +55,10 @@ def main(
     theirs = [sys.executable, __file__, "--run", str(run), "--plain", "0", *changes]
     print("| server | clients | clips a second | p50, s | p95, s | CPU seconds a clip | clips a batch |")
     print("|---|--:|--:|--:|--:|--:|--:|", flush=True)
-    for name, command in {"plain handler": theirs, "emojudge serve": ours}.items():
+    servers = {"plain handler": theirs, "emojudge serve": ours}
+    if RunFolder.open(run).config.audio.train == "none":
+        servers["emojudge serve, encoder in bfloat16"] = [*ours, "--set=audio.encoder_precision=bfloat16"]
+    for name, command in servers.items():
         with serving(command) as (process, port):
             for number in clients or (1, 8, 32):
                 print(row(name, process, port, number, requests, bodies), flush=True)

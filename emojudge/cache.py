@@ -23,7 +23,7 @@ from uuid import uuid4
 import numpy as np
 
 from emojudge import audio, perturbations
-from emojudge.encoding import encode, folder_of
+from emojudge.encoding import encode, folder_of, neighbours
 from emojudge.errors import DataError
 from emojudge.progress import track
 from emojudge.storage import digest, file_digest, write_tensors
@@ -31,9 +31,6 @@ from emojudge.storage import digest, file_digest, write_tensors
 SHARD_ITEMS = 256
 SHARD_BYTES = 256 << 20
 """A shard is closed when it holds this many items or bytes."""
-BATCH_SECONDS = 60.0
-"""Seconds of speech, padding included, encoded at once."""
-BATCH_ITEMS = 32
 CHARACTERS_PER_SECOND = 15.0
 """Of speech; so that text and audio are batched by one measure."""
 
@@ -208,9 +205,9 @@ class FeatureCache:
         self.encoder.module.eval()  # dropout would be kept for ever
         failed: dict[str, str] = {}
         shard: dict[str, np.ndarray] = {}
-        for batch in track(list(_batches(order)), label):
+        for batch in track(list(neighbours(order, lambda one: one[1][0])), label):
             contents = {}
-            for key, item in batch:
+            for key, (_, item) in batch:
                 try:
                     contents[key] = item.load()
                 except DataError as error:
@@ -237,18 +234,6 @@ class FeatureCache:
         path = self.folder / f"shard-{uuid4().hex}.safetensors"
         write_tensors(path, shard, {"crc32": json.dumps(checksums), "encoder": self.encoder.fingerprint})
         self.refresh()
-
-
-def _batches(order: Sequence[tuple[str, tuple[float, Item]]]) -> Iterator[list[tuple[str, Item]]]:
-    """Neighbours in length, as many as the bounds allow; `order` is sorted by length."""
-    batch: list[tuple[str, Item]] = []
-    for key, (seconds, item) in order:
-        if batch and ((len(batch) + 1) * seconds > BATCH_SECONDS or len(batch) == BATCH_ITEMS):
-            yield batch
-            batch = []
-        batch.append((key, item))
-    if batch:
-        yield batch
 
 
 def _places(shard: Path) -> dict[str, _Place]:

@@ -13,7 +13,8 @@ import numpy as np
 from emojudge import fusion, perturbations
 from emojudge.activity import Stretch
 from emojudge.audio import SAMPLE_RATE, Normaliser
-from emojudge.cache import BATCH_ITEMS, BATCH_SECONDS, Line
+from emojudge.cache import Line
+from emojudge.encoding import neighbours
 from emojudge.features import Features
 from emojudge.inference import LiveFrames, Source, predict
 from emojudge.models import Encoder, Frames, load, read_card
@@ -101,16 +102,7 @@ def words(heard: Transcript | None, start: float) -> list[dict[str, Any]]:
 
 def batches(sounds: Iterable[Sound]) -> Iterator[list[Sound]]:
     """Neighbours, as many as one batch of the encoder holds."""
-    batch: list[Sound] = []
-    longest = 0.0
-    for sound in sounds:
-        longest = max(longest, sound.seconds)
-        if batch and ((len(batch) + 1) * longest > BATCH_SECONDS or len(batch) == BATCH_ITEMS):
-            yield batch
-            batch, longest = [], sound.seconds
-        batch.append(sound)
-    if batch:
-        yield batch
+    return neighbours(sounds, lambda sound: sound.seconds)
 
 
 class Models:

@@ -213,6 +213,25 @@ def test_the_fingerprint_names_all_that_changes_the_output(case):
     assert changed.fingerprint != opener().fingerprint
 
 
+def test_parts_side_by_side_are_parts_one_after_the_other(case, monkeypatch):
+    opener, inputs = case
+    encoder, threads = opener(layers="all"), torch.get_num_threads()
+    if encoder.modality == "text":
+        pytest.skip("texts go in one part")
+    monkeypatch.setattr(encoding, "CPU_SAMPLES", 1)
+    encoder.module.eval()
+    try:
+        with torch.inference_mode():
+            torch.set_num_threads(1)
+            alone, mask = encoding.encode(encoder, inputs * 8)
+            torch.set_num_threads(4)
+            beside, same = encoding.encode(encoder, inputs * 8)
+            assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(mask, same) and torch.allclose(alone, beside, atol=1e-5)
+
+
 def test_half_the_bits_change_frames_a_little_and_have_a_folder_of_their_own(case):
     opener, inputs = case
     encoder = opener(layers="all")

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -113,7 +114,7 @@ def test_no_worker_no_order_and_no_batch_changes_a_prediction(run, folder, tmp_p
         scores(["--engine", "local", "--workers", "2", "--shard", "1"], names[::-1]),
         scores([], names[::-1]),
     ]
-    monkeypatch.setattr(hearing, "BATCH_ITEMS", 1)
+    monkeypatch.setattr(hearing, "neighbours", partial(hearing.neighbours, count=1))
     ways.append(scores([], names))
     assert len(ways[0]) == 5 and all(way.keys() == ways[0].keys() for way in ways)
     assert max(np.ptp([way[key] for way in ways], axis=0).max() for key in ways[0]) < 1e-4

@@ -11,6 +11,7 @@ LayerDrop, which these models bring from their pretraining, are off.
 Argument: a folder, or a hub id as "microsoft/wavlm-large" (paper 4.1).
 """
 
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -75,6 +76,8 @@ class SpeechEncoder:
         self.size, self.layers = int(module.config.hidden_size), len(self.chosen)
         self.shortest = receptive_field(module.config.conv_kernel, module.config.conv_stride)
         self.max_samples = int(settings.max_seconds * SAMPLE_RATE)
+        self._own = threading.local()
+        self._watch()
 
     def _cut(self) -> nn.ModuleList:
         """The blocks up to the highest chosen layer; those above are let go, with the norm behind the very last."""
@@ -113,8 +116,9 @@ class SpeechEncoder:
         mask = torch.arange(int(lengths.max()), device=lengths.device) < lengths[:, None]
         state = self.module.feature_projection(nn.utils.rnn.pad_sequence(features, batch_first=True))
         state = state[0] if isinstance(state, tuple) else state  # wav2vec 2.0 and WavLM also return what they projected
-        with self._recorded() as states, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask")  # WavLM's own, and without effect
+        # WavLM's own, and without effect; for good, since filters that come and go are not for threads.
+        warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask")
+        with self._recorded() as states:
             last = self.module.encoder(state, attention_mask=None if bool(mask.all()) else mask).last_hidden_state
         states[-1] = last  # after the final norm, where there is one
         return torch.stack([states[number] for number in self.chosen], 1).float(), mask
@@ -129,19 +133,20 @@ class SpeechEncoder:
 
     @contextmanager
     def _recorded(self) -> Iterator[list[torch.Tensor]]:
-        """The input of the first block and the output of each, in order, of the forward pass inside the `with`."""
-        states: list[torch.Tensor] = []
-
-        def before(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-            states.append(inputs[0])
-
-        def after(_: nn.Module, __: Any, output: Any) -> None:
-            states.append(output[0] if isinstance(output, tuple) else output)
-
-        hooks = [self.blocks[0].register_forward_pre_hook(before)]
-        hooks += [block.register_forward_hook(after) for block in self.blocks]
+        """The input of the first block and the output of each, in order, of this thread's forward pass inside the `with`."""
+        self._own.states = []
         try:
-            yield states
+            yield self._own.states
         finally:
-            for hook in hooks:
-                hook.remove()
+            del self._own.states
+
+    def _watch(self) -> None:
+        """Let the blocks tell their states; for good, since hooks must not come and go under another thread's pass."""
+
+        def keep(state: Any) -> None:
+            if hasattr(self._own, "states"):
+                self._own.states.append(state[0] if isinstance(state, tuple) else state)
+
+        self.blocks[0].register_forward_pre_hook(lambda _, inputs: keep(inputs))
+        for block in self.blocks:
+            block.register_forward_hook(lambda _, __, output: keep(output))
