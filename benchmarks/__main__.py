@@ -40,18 +40,17 @@ OTHERS = {
 }
 """Those that print tables and lines of their own, and how small they are asked to be."""
 WHY = {
-    "encode": "By profile (16 clips, one thread, 2026-11-28) the bound's own products are 76 % of the time, attention's softmax "
-    "and sums 7, copies 3, residuals 3, GELU 2, reading, checksums and writing 6: the gap to .8 is made of what the "
-    "bound leaves out.",
+    "encode": "By profile (`python benchmarks/encode.py --profile`, 2026-11-28) the bound's own products are 78 % of the time, "
+    "attention 7, sums and copies 6, GELU 2; the rest reads, checks and writes.",
     "encode_wavlm": "A clip at a time pads nothing and multiplies as much as ours, so not even the bound is 1.5 times as "
-    "fast as it: that must is out of reach in float32; beside padded batches it holds. By profile (base-size) linear layers are "
-    "51 % and convolutions 32 %; the latter run below the rate of plain products, which is most of the gap.",
-    "train_head": "By profile 48 % of a step are the two products of A with every frame, which the loop needs as well, and 14 % "
-    "the squares of frames: whatever stands around them, five times is out of reach (notes/LOG.md, 2026-11-28).",
+    "fast as it: in float32 that must is out of reach; it holds in bfloat16, and beside padded batches in both. By profile "
+    "(`--profile`, base-size, 2026-11-28) linear layers are 50 % and convolutions 34 %; the latter run below the rate of plain "
+    "products, which is most of the gap to the bound.",
+    "train_head": "The loop takes less than five times the seconds of the bare products: with the same numbers nothing can be "
+    "five times as fast as it here. By profile (`--profile`, 2026-11-28) products are 66 % of ours, squares 7, tanh 4, AdamW 3.",
     "judge_client": "The loop names what it sends, as the package's documentation does, and each part of it is then compared "
     "with the package's types: 4 of its 5.5 ms. Ours sends the body as it is (`extra_body`), with ledger, check and all.",
-    "serve": "Micro-batching brings 1.6 times as many clips from 32 clients, and each for .06 seconds of a core instead of "
-    ".11; what is left is Whisper's arithmetic, which no batch saves on a processor, so its must of 2 is missed there.",
+    "serve": "WHY_SERVE",
 }
 """What explains a must or aim that is missed."""
 WHERE = {"encode": ("data",)} | dict.fromkeys(("start", "scale", "serve", "runtimes", "recordings", "live"), ("run",))

@@ -12,7 +12,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from measuring import Work, compare, limit, matrix_products, options, race, seconds_for, show
+from measuring import Work, compare, limit, matrix_products, options, profiled, race, seconds_for, show
 
 from emojudge import audio, streams
 
@@ -69,7 +69,7 @@ def multiply_adds(seconds: float) -> float:
 
 
 def main() -> None:
-    parser = options(__doc__)
+    parser = options(__doc__, profile=True)
     parser.add_argument("--clips", type=int, default=16)
     parser.add_argument("--padded", type=int, default=4, help="how many of them the padded peer hears")
     parser.add_argument("--data", type=Path, default=DATA)
@@ -79,6 +79,8 @@ def main() -> None:
         return print(f"There are no clips in {asked.data} or {SPOKEN}; make demo makes the latter.")
     files = [str(file) for file in streams.find([folder])]
     files = files[:: max(1, len(files) // asked.clips)][: asked.clips]
+    if asked.profile:
+        return profiled(partial(ours, files))
     seconds = [audio.seconds(file) for file in files]
     systems = {
         "true length, sorted (ours)": partial(ours, files),

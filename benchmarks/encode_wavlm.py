@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from measuring import Row, Work, compare, limit, matrix_products, options, race, seconds_for, show
+from measuring import Row, Work, compare, limit, matrix_products, options, profiled, race, seconds_for, show
 
 SIZES: dict[str, dict[str, Any]] = {
     "base": {},
@@ -129,11 +129,13 @@ def measure(size: str, count: int, repeats: int) -> list[Row]:
 
 
 def main() -> None:
-    parser = options(__doc__, repeats=2)
+    parser = options(__doc__, repeats=2, profile=True)
     for size, count in {"base": 10, "large": 6}.items():
         parser.add_argument(f"--{size}", type=int, default=count, help="clips; 0 leaves it out")
     asked = parser.parse_args()
     counts = {size: getattr(asked, size) for size in SIZES}
+    if asked.profile:
+        return profiled(partial(ours, "base", asked.base))
     show([row for size, count in counts.items() if count for row in measure(size, count, asked.repeats)], asked.json)
 
 

@@ -166,10 +166,30 @@ def seconds_for(multiply_adds: float, products: Runs) -> float:
     return multiply_adds * min(products.cpu) / (PRODUCTS * SIDE[0] * SIDE[1] * SIDE[2])
 
 
-def options(about: str | None, repeats: int = 3) -> argparse.ArgumentParser:
-    """The arguments that all have."""
+def profiled(prepare: Callable[[], Work], most: int = 12) -> None:
+    """Print which of PyTorch's operators our own seconds go to, on one thread, the greatest share first."""
+    import torch
+
+    torch.set_num_threads(1)
+    work = prepare()
+    work()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        started = time.process_time()
+        work()
+        took = 1e6 * (time.process_time() - started)
+    found = sorted(profile.key_averages(), key=lambda one: -one.self_cpu_time_total)[:most]
+    print(*(f"{one.key}: {one.self_cpu_time_total / took:.1%}, {one.count} times" for one in found), sep="\n")
+
+
+def options(about: str | None, repeats: int = 3, profile: bool = False) -> argparse.ArgumentParser:
+    """The arguments that all have, and `--profile` for those that can tell."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=repeats)
+    parser.add_argument(
+        "--profile", action="store_true", help="instead, which operators ours spends its time in, where it has any"
+    )
+    if profile:
+        parser.add_argument("--profile", action="store_true", help="instead, which operators ours spends its seconds in")
     parser.add_argument("--json", type=Path, help="also write the rows there")
     return parser
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measuring import Work, compare, limit, matrix_products, options, race, seconds_for, show
+from measuring import Work, compare, limit, matrix_products, options, profiled, race, seconds_for, show
 
 from emojudge.types import EMOTIONS, Utterance
 
@@ -145,12 +145,14 @@ def multiply_adds(clips: int, width: int) -> float:
 
 
 def main() -> None:
-    parser = options(__doc__)
+    parser = options(__doc__, profile=True)
     parser.add_argument("--clips", type=int, default=1200)
     parser.add_argument("--width", type=int, default=512)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         sizes = (Path(name), asked.clips, asked.width)
+        if asked.profile:
+            return profiled(partial(ours, *sizes))
         systems = {"emojudge.training": partial(ours, *sizes), "plain loop, a file a clip": partial(plain, *sizes)}
         runs = race({**systems, "products": matrix_products}, asked.repeats)
     least = seconds_for(EPOCHS * multiply_adds(asked.clips, asked.width), runs.pop("products"))
