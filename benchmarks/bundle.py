@@ -61,7 +61,7 @@ LIMITS = """## Limits
 
 WORDS_LIMIT = """\
 - Words help where they say what the voice does, as in composite, on whose pairs they were weighed. **Where they say
-  nothing they do harm**: with the actors' own sentences, which are the same in every mood, UA falls by ten points
+  nothing they do harm**: with the actors' own sentences, which are the same in every mood, UA falls by twelve points
   (docs/bundle.md). For such speech take `base`.
 """
 

@@ -5,8 +5,13 @@ import math
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+
+from emojudge.config import load_config
+from emojudge.types import Prediction, Utterance
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "benchmarks"
@@ -146,3 +151,37 @@ def test_a_stream_is_played_in_real_time_and_what_waited_is_one_chunk(monkeypatc
         sizes.append(len(chunk))
         now[0] += 0.55 if len(sizes) == 2 else 0.0  # a model computes
     assert sizes == [1600, 1600, 8000, 1600, 1600, 1600, 500]
+
+
+def test_a_corpus_left_out_is_held_against_the_plain_regression_clip_by_clip(monkeypatch):
+    cross = load("cross_corpus", monkeypatch)
+    names = ["Angry", "Happy"]
+    rows = [
+        Utterance(
+            id=f"{corpus}{n}", audio="x.wav", speaker=f"{corpus}{n // 4}", session=corpus, emotion=names[n % 2], split="test"
+        )
+        for corpus in "ab"
+        for n in range(16)
+    ]
+
+    def part(corpus):
+        tested = [u for u in rows if u.session == corpus]
+        said = {u.id: Prediction(u.id, "audio", {name: float(name == u.emotion) for name in names}) for u in tested}
+        return SimpleNamespace(fold=corpus, manifest=lambda: rows, read_predictions=lambda *_: said)
+
+    config = SimpleNamespace(data=SimpleNamespace(labels=names))
+    run = SimpleNamespace(parts=lambda: [part("a"), part("b")], config=config)
+    # corpus a tells its emotions by a number whose sign corpus b turns round: what is learnt on one is wrong on the other
+    told = {u.id: np.array([(names.index(u.emotion) - 0.5) * (1 if u.session == "a" else -1)]) for u in rows}
+    monkeypatch.setattr(cross, "as_they_are", lambda _: told)
+    (c, lines), (lower, _) = cross.against_plain(run)
+    assert (c, lower) == cross.PLAIN_C
+    assert [re.split(r"\s+UA ", line) for line in lines.split("\n")] == [
+        [name, "0.0, +100.0 [100.0, 100.0]"] for name in ("a", "b", "mean")
+    ]
+
+
+def test_the_plain_regression_sees_clips_as_they_are(monkeypatch):
+    cross = load("cross_corpus", monkeypatch)
+    audio = load_config(cross.RECIPE, cross.PLAIN).audio
+    assert (audio.encoder, audio.layers, audio.condition, audio.augment) == ("whisper:offline", (2, 3, 4), "", ())
