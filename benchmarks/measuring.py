@@ -185,9 +185,6 @@ def options(about: str | None, repeats: int = 3, profile: bool = False) -> argpa
     """The arguments that all have, and `--profile` for those that can tell."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=repeats)
-    parser.add_argument(
-        "--profile", action="store_true", help="instead, which operators ours spends its time in, where it has any"
-    )
     if profile:
         parser.add_argument("--profile", action="store_true", help="instead, which operators ours spends its seconds in")
     parser.add_argument("--json", type=Path, help="also write the rows there")

@@ -63,6 +63,14 @@ def test_rows_on_the_page_can_be_read(bench):
             assert times == "1" or re.fullmatch(r"\S+ \[\S+, \S+\]", times)
 
 
+def test_those_of_the_list_can_be_asked_what_they_take(bench, monkeypatch, capsys):
+    for name in bench.ROWS:
+        monkeypatch.setattr(sys, "argv", [name, "--help"])
+        with pytest.raises(SystemExit) as left:
+            load(name, monkeypatch).main()
+        assert left.value.code == 0 and "--repeats" in capsys.readouterr().out
+
+
 def test_a_page_is_read_as_it_was_written(bench, tmp_path, monkeypatch):
     monkeypatch.setattr(bench, "PAGE", tmp_path / "page.md")
     bench.write({"cues": "b\n\n| c |", "encode": "a"})
