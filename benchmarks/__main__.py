@@ -30,8 +30,8 @@ VOICE = '--set=modalities=["audio"]'
 """Without words, which take ten times as long."""
 OTHERS = {
     "scale": ("--counts=100,200", "--workers=1,2", VOICE),
-    "serve": ("--words", "--requests=64", "--clients=1", "--clients=8", "--clients=32"),
-    "runtimes": ("--clips=12",),
+    "serve": ("--words", "--requests=128", "--clients=1", "--clients=8", "--clients=32"),
+    "runtimes": ("--clips=60",),
     "recordings": ("--minutes=4", "--minutes=8", VOICE),
     "live": ("--minutes=1", VOICE),
     "ledger": ("--rows=50000",),

@@ -3,8 +3,9 @@ exported to ONNX, and exported with 8-bit weights, on the same test clips.
 
     python benchmarks/runtimes.py --run runs/ravdess_emobox [--clips 0]
 
-Clips are those of the first fold's test split, alone, one after the other; every n-th where `--clips` says how many. Everything
-runs on one thread in one process, runtime after runtime for each clip, so that a busy machine is equally busy for all.
+Clips are those of the first fold's test split, with their own words, alone, one after the other; every n-th where `--clips`
+says how many. Everything runs on one thread in one process, runtime after runtime for each clip, so that a busy machine is
+equally busy for all.
 """
 
 import tempfile
@@ -35,13 +36,13 @@ def main(run: Path = Path("runs/ravdess_emobox"), clips: int = 0) -> None:
         judges["PyTorch, bfloat16"] = EmoJudge.load(run, [f"{name}.encoder_precision=bfloat16" for name in frozen])
         first = streams.load(str(rows[0].audio))
         for judge in judges.values():
-            judge.predict_proba(first)  # opens the models
+            judge.predict_proba(first, rows[0].text)  # opens the models
         seconds, found = dict.fromkeys(judges, 0.0), {label: [] for label in judges}
         for u in rows:
             samples = streams.load(str(u.audio))
             for label, judge in judges.items():
                 started = time.process_time()
-                found[label].append(judge.predict_proba(samples)[0])
+                found[label].append(judge.predict_proba(samples, u.text)[0])
                 seconds[label] += time.process_time() - started
         classes = judges["PyTorch"].classes_
         truth, base = [str(u.emotion) for u in rows], np.array(found["PyTorch"])

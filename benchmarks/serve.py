@@ -56,8 +56,9 @@ def main(
     print("| server | clients | clips a second | p50, s | p95, s | CPU seconds a clip | clips a batch |")
     print("|---|--:|--:|--:|--:|--:|--:|", flush=True)
     servers = {"plain handler": theirs, "emojudge serve": ours}
-    if RunFolder.open(run).config.audio.train == "none":
-        servers["emojudge serve, encoder in bfloat16"] = [*ours, "--set=audio.encoder_precision=bfloat16"]
+    config = RunFolder.open(run).config
+    if half := [f"--set={m}.encoder_precision=bfloat16" for m in config.modalities if getattr(config, m).train == "none"]:
+        servers["emojudge serve, encoders in bfloat16"] = [*ours, *half]
     for name, command in servers.items():
         with serving(command) as (process, port):
             for number in clients or (1, 8, 32):

@@ -25,8 +25,7 @@ def encode(encoder: Any, batch: Sequence[Any]) -> Any:
     import torch
     from torch.nn.functional import pad
 
-    weight = next(encoder.module.parameters(), None) if hasattr(encoder, "module") else None  # ONNX has its own
-    if weight is None or weight.device.type != "cpu" or encoder.modality != "audio":
+    if encoder.modality != "audio" or not _on_cpu(encoder):
         return encoder.encode(batch)
     parts = _each(encoder, list(neighbours(batch, len, CPU_SAMPLES, len(batch))))
     longest = max(mask.shape[1] for _, mask in parts)
@@ -34,6 +33,14 @@ def encode(encoder: Any, batch: Sequence[Any]) -> Any:
         torch.cat([pad(frames, (0, 0, 0, longest - frames.shape[2])) for frames, _ in parts]),
         torch.cat([pad(mask, (0, longest - mask.shape[1])) for _, mask in parts]),
     )
+
+
+def _on_cpu(encoder: Any) -> bool:
+    """Whether an encoder's weights are in main memory; those of ONNX Runtime say so themselves."""
+    if not hasattr(encoder, "module"):
+        return bool(encoder.on_cpu)
+    weight = next(encoder.module.parameters(), None)
+    return weight is not None and weight.device.type == "cpu"
 
 
 def _each(encoder: Any, parts: Sequence[Sequence[Any]]) -> list[Any]:
@@ -45,7 +52,8 @@ def _each(encoder: Any, parts: Sequence[Sequence[Any]]) -> list[Any]:
     import torch
 
     threads = torch.get_num_threads()
-    if (beside := min(threads, len(parts))) < 2 or encoder.module.training or torch.is_grad_enabled():
+    learns = torch.is_grad_enabled() or getattr(getattr(encoder, "module", None), "training", False)
+    if (beside := min(threads, len(parts))) < 2 or learns:
         return [encoder.encode(part) for part in parts]
 
     def work(part: Sequence[Any]) -> Any:

@@ -58,6 +58,7 @@ class OnnxEncoder:
         module, _ = resolve("encoders", about["encoder"])
         self.front, self.mask = module.front(about["front"], folder), about["mask"]
         self.network = session(folder / "encoder.onnx")
+        self.on_cpu = self.network.get_providers()[0] == PROVIDERS[-1]
 
     def encode(self, batch: Sequence[Any]) -> Frames:
         """Frames (B, L, T, D) and mask (B, T)."""
