@@ -25,7 +25,7 @@ def encode(encoder: Any, batch: Sequence[Any]) -> Any:
     import torch
     from torch.nn.functional import pad
 
-    if encoder.modality != "audio" or not _on_cpu(encoder):
+    if not _on_cpu(encoder) or encoder.modality != "audio":
         return encoder.encode(batch)
     parts = _each(encoder, list(neighbours(batch, len, CPU_SAMPLES, len(batch))))
     longest = max(mask.shape[1] for _, mask in parts)
@@ -38,7 +38,7 @@ def encode(encoder: Any, batch: Sequence[Any]) -> Any:
 def _on_cpu(encoder: Any) -> bool:
     """Whether an encoder's weights are in main memory; those of ONNX Runtime say so themselves."""
     if not hasattr(encoder, "module"):
-        return bool(encoder.on_cpu)
+        return getattr(encoder, "on_cpu", False)
     weight = next(encoder.module.parameters(), None)
     return weight is not None and weight.device.type == "cpu"
 
