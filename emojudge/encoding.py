@@ -46,8 +46,8 @@ def _on_cpu(encoder: Any) -> bool:
 def _each(encoder: Any, parts: Sequence[Sequence[Any]]) -> list[Any]:
     """Every part encoded; side by side where nothing is drawn and no gradient wanted.
 
-    A thread for each part and none within it wait for each other once, not after every product: a tenth less work on idle
-    cores, and half the seconds or less where others want them too (notes/LOG.md, 2026-11-28).
+    Threads that have a part each wait for one another once, at its end, and not after every product: a tenth less work on
+    idle cores, and half the seconds or less where others want them too (notes/LOG.md, 2026-11-28).
     """
     import torch
 

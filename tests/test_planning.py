@@ -158,6 +158,12 @@ def test_parameters_gradients_and_moments_are_exact(train, tmp_path):
     assert (found.weights, found.gradients, found.optimiser) == (sum(p.nbytes for p in model.parameters()), gradients, moments)
 
 
+def test_a_frozen_encoder_in_half_the_bits_needs_half_the_memory():
+    chosen = [settings_for("whisper:offline", train="none", encoder_precision=name) for name in ("float32", "bfloat16")]
+    whole, half = (planning.plan("emotions", ("Sad", "Happy"), {"audio": one}).weights for one in chosen)
+    assert whole - half == 2 * sum(p.numel() for p in planning.skeleton(chosen[0]).module.parameters())
+
+
 def test_the_paper_s_models_are_planned_without_a_hub():
     config = Config(tasks=("emotions", "attributes"))
     found = {(one.task, one.system): one for one in planning.plans(config)}

@@ -121,7 +121,7 @@ class OpenAIJudge:
         import openai
 
         # As `extra_body` the request goes out as it is; given by name, each part of it is compared with the package's types,
-        # which takes four times as long as all the rest (docs/performance.md).
+        # which takes most of its time (docs/performance.md).
         if self.exchange.path.endswith("completions"):
             create = partial(client.chat.completions.with_streaming_response.create, model=self.exchange.model, messages=[])
         else:

@@ -40,7 +40,7 @@ class TrainingSettings(Settings):
     """Mixed precision (paper 5.2); "auto" is bfloat16 on a GPU that has it, float16 on an older one, float32 elsewhere."""
     encoder_precision: Literal["float32", "bfloat16"] = "float32"
     """In which a frozen encoder computes. bfloat16 is nearly twice as fast where processor or GPU multiplies it, and needs half
-    the memory; its frames are some hundredths off, and a clip's differ by less than that alone and in a batch. A model fits both
+    the memory; its frames are some hundredths off, and a clip's are no longer the same alone and in a batch. A model fits both
     (ours; docs/performance.md). An encoder that learns has `precision` instead."""
     gradient_checkpointing: bool = False
     """Keep no activations of the encoder's blocks, compute them again on the way back: less memory, a third more time (ours)."""
